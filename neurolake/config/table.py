@@ -1,0 +1,247 @@
+"""The one table of settings. A field of `Settings` is a row: its name, type, default and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from neurolake.config.machine import cores, memory_bytes
+from neurolake.config.values import Kind
+
+__all__ = ["DIALECTS", "SETTINGS", "Setting", "SettingValues"]
+
+T = TypeVar("T")
+
+DIALECTS = ("duckdb", "bigquery", "postgres", "snowflake", "spark", "trino")
+"""The SQL a session may write; all but the first are transpiled."""
+
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        name: as in `neurolake.toml`; ends in the unit (`_s`, `_ms`, `_bytes…`) or in `_max` for a count.
+        type: how text is read: flag, count, bytes, seconds, milliseconds, text or list.
+        default: the value when nobody sets it.
+        help: what it does, in one or two sentences.
+        reload: `live` values are read at each use, `start` values when the lake opens.
+        secret: never shown; may be a reference (`env:`, `file:`).
+        per_session: a session may set its own.
+        minimum: the least value, for a number.
+        maximum: the greatest value, for a number.
+        choices: the only values, for a text.
+        default_text: the default in words, where it depends on the machine.
+    """
+
+    name: str
+    type: Kind
+    default: object
+    help: str
+    reload: Literal["start", "live"] = "start"
+    secret: bool = False
+    per_session: bool = False
+    minimum: float = 0
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    default_text: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"NEUROLAKE_{self.name.upper()}"
+
+    @property
+    def ceiling(self) -> bool:
+        """Whether 0 means no limit, so that a session may lower it but not lift it."""
+        return self.per_session and self.minimum == 0 and self.type not in ("flag", "text", "list")
+
+
+def _row(default: T, does: str, **about: Any) -> T:
+    """A dataclass field that is a row of the table; typed as its value so that mypy checks the default."""
+    made: T = field(default=default, repr=not about.get("secret"), metadata={"help": does, **about})
+    return made
+
+
+def _computed(default: Callable[[], T], does: str, **about: Any) -> T:
+    """A row whose default depends on the machine."""
+    made: T = field(default_factory=default, metadata={"help": does, **about})
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingValues:
+    """The values of all settings, typed. `neurolake.config.Settings` adds what is done with them."""
+
+    memory_bytes_max: int = _computed(
+        lambda: memory_bytes() * 6 // 10,
+        "Memory for queries. Beyond it they spill to the home's tmp folder, and fail when that is full too.",
+        minimum=32 * _MIB,
+        default_text="60 % of the machine's or container's memory",
+    )
+    threads: int = _computed(
+        cores,
+        "Threads that run queries.",
+        minimum=1,
+        maximum=1024,
+        default_text="the cores this process may use",
+    )
+    temp_bytes_max: int = _row(
+        0, "Disk space that queries may spill to. 0: nine tenths of the disk's free space, as DuckDB does."
+    )
+
+    statement_timeout_s: float = _row(
+        3600.0, "A statement is stopped after this time. 0: never.", reload="live", per_session=True
+    )
+    result_rows_max: int = _row(
+        0, "A result with more rows fails. 0: no limit.", reload="live", per_session=True
+    )
+    result_bytes_max: int = _row(
+        0, "A result with more bytes of Arrow data fails. 0: no limit.", reload="live", per_session=True
+    )
+    concurrent_statements_max: int = _row(
+        0, "Statements that run at once; others queue. 0: twice the threads, at least 4.", maximum=100_000
+    )
+    queue_length_max: int = _row(1000, "Statements that may queue; one more is refused.", reload="live")
+    queue_wait_s: float = _row(60.0, "A statement that queues longer is refused.", reload="live")
+    home_buffer_bytes_max: int = _row(
+        2 * _GIB,
+        "At most this much of an unread result is set aside when a transaction's next statement comes.",
+        reload="live",
+    )
+    home_buffer_memory_bytes_max: int = _row(
+        64 * _MIB,
+        "How much of such a result stays in memory; the rest goes to the tmp folder.",
+        reload="live",
+    )
+    batch_bytes: int = _row(
+        4 * _MIB, "Size that record batches sent to clients aim for.", minimum=64 * _KIB, maximum=_GIB
+    )
+    plan_cache_entries: int = _row(1000, "Plans kept for statements that come again. 0: none.")
+    optimizer: bool = _row(True, "Whether optimiser rules may rewrite.", reload="live", per_session=True)
+    optimizer_rules_off: tuple[str, ...] = _row(
+        (), "Optimiser rules not to use, by the names EXPLAIN shows.", reload="live", per_session=True
+    )
+    dialect: str = _row(
+        "duckdb",
+        "The SQL that statements are written in; any but duckdb is translated.",
+        reload="live",
+        per_session=True,
+        choices=DIALECTS,
+    )
+    default_schema: str = _row(
+        "main", "The schema of a table named without one.", reload="live", per_session=True
+    )
+
+    host: str = _row("127.0.0.1", "The address the server listens on.")
+    port: int = _row(31337, "The Flight SQL port. 0: any that is free.", maximum=65535)
+    http_port: int = _row(8080, "The port of /livez, /readyz, /metrics. 0: any that is free.", maximum=65535)
+    tls_cert: str = _row("", "The server's certificate chain: a PEM file. Needs tls_key.")
+    tls_key: str = _row("", "The certificate's private key: a PEM file.")
+    insecure_listen: bool = _row(
+        False, "Listen beyond this machine without TLS: passwords and data cross the network in the clear."
+    )
+    admin_password: str = _row(
+        "",
+        "User admin's password, set at the first start. Empty: one is made and printed once.",
+        secret=True,
+    )
+    shutdown_grace_s: float = _row(10.0, "Time that running statements get to end when the server stops.")
+    message_bytes_max: int = _row(
+        16 * _MIB,
+        "The largest request message, an uploaded batch aside.",
+        minimum=64 * _KIB,
+        maximum=2 * _GIB - 1,
+    )
+    upload_batch_bytes_max: int = _row(
+        256 * _MIB, "The largest batch a client may upload.", minimum=64 * _KIB, maximum=2 * _GIB - 1
+    )
+
+    sessions_max: int = _row(
+        1000, "Sessions on the server; one more login is refused.", minimum=1, reload="live"
+    )
+    sessions_per_user_max: int = _row(256, "Sessions of one user.", minimum=1, reload="live")
+    session_idle_s: float = _row(3600.0, "A session that asks for nothing this long ends.", minimum=1)
+    tickets_per_session_max: int = _row(
+        1000, "Results of a session that are planned and not fetched yet; the oldest goes.", minimum=1
+    )
+    ticket_life_s: float = _row(600.0, "A planned result not fetched in this time is dropped.", minimum=1)
+    prepared_per_session_max: int = _row(1000, "Prepared statements a session may hold open.", minimum=1)
+
+    allowed_locations: tuple[str, ...] = _row(
+        (),
+        "Folders and URL prefixes that data may be read from, such as /data and s3://bucket/prefix."
+        " Empty: the owner may name any.",
+    )
+    storage_s3_driver: str = _row(
+        "obstore",
+        "What reads s3:// locations: obstore is fast; fsspec takes every option that s3fs has.",
+        choices=("obstore", "fsspec"),
+    )
+    storage_connect_timeout_s: float = _row(
+        5.0, "A storage server that does not accept a connection in this time has failed.", minimum=0.1
+    )
+    storage_request_timeout_s: float = _row(30.0, "A storage request takes at most this time.", minimum=0.1)
+    storage_stall_timeout_s: float = _row(
+        10.0, "A storage answer in which no byte arrives for this time has failed.", minimum=0.1
+    )
+    storage_retries: int = _row(
+        5, "How often a failed storage request is tried again, with growing pauses.", maximum=100
+    )
+
+    history_rows_max: int = _row(
+        100_000, "Statements kept in neurolake.queries; the oldest go first. 0: none.", reload="live"
+    )
+    history_fsync_ms: float = _row(
+        200.0,
+        "How often history and the audit of reads reach the disk: what a power cut may lose.",
+        minimum=1,
+    )
+    audit_synchronous: bool = _row(
+        False,
+        "Force the audit of reads to disk before each statement's end is answered: slower.",
+    )
+
+    log_level: str = _row(
+        "info", "The least severe message that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _row(
+        "text", "How the log is written: for people or for programs.", choices=("text", "json")
+    )
+
+    storage: Mapping[str, Mapping[str, str]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, hash=False
+    )
+    """The `[storage."s3://bucket/prefix"]` tables as they stand, values as text, references unresolved."""
+
+
+def _kind(name: str, annotation: object) -> Kind:
+    if annotation == "bool":
+        return "flag"
+    if annotation == "tuple[str, ...]":
+        return "list"
+    if annotation == "str":
+        return "text"
+    if annotation == "float":
+        return "milliseconds" if name.endswith("_ms") else "seconds"
+    return "bytes" if "bytes" in name.split("_") else "count"
+
+
+def _settings() -> tuple[Setting, ...]:
+    rows = []
+    for row in fields(SettingValues):
+        if "help" in row.metadata:
+            default = row.default if row.default is not MISSING else None
+            if row.default_factory is not MISSING:
+                default = row.default_factory()
+            rows.append(
+                Setting(name=row.name, type=_kind(row.name, row.type), default=default, **row.metadata)
+            )
+    return tuple(rows)
+
+
+SETTINGS: tuple[Setting, ...] = _settings()
