@@ -280,6 +280,12 @@ def _storage(tables: object, text: str) -> Mapping[str, Mapping[str, str]]:
         )
     read = {}
     for prefix, table in tables.items():
+        for name in table.keys() & _BY_NAME.keys():
+            raise InvalidRequest(
+                f'{name} stands below [storage."{prefix}"], and so belongs to it ({_line(name, text)}).',
+                code="setting_invalid",
+                next_step="Move the line above the first line in brackets.",
+            )
         texts = {key: _text(prefix, key, value) for key, value in table.items()}
         read[prefix] = MappingProxyType(texts)
     return MappingProxyType(read)

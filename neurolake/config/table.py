@@ -73,7 +73,8 @@ def _computed(default: Callable[[], T], does: str, **about: Any) -> T:
     return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No methods are made here: `Settings` makes them again, and each set takes milliseconds of import.
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
 class SettingValues:
     """The values of all settings, typed. `neurolake.config.Settings` adds what is done with them."""
 

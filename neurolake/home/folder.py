@@ -11,9 +11,7 @@ run/             the lock, and where the home is served
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-import tempfile
 import threading
 import weakref
 from contextlib import suppress
@@ -34,7 +32,6 @@ from neurolake.home.server_file import ServerInfo
 __all__ = ["Home", "read_server_file"]
 
 _FOLDERS = ("run", "snapshots", "tmp")
-_TOKEN_BYTES = 32
 
 
 class Home:
@@ -103,6 +100,8 @@ class Home:
     @classmethod
     def memory(cls) -> Home:
         """A home that keeps nothing: a private temporary folder, removed at `close`."""
+        import tempfile
+
         with mapped(Path(tempfile.gettempdir())):
             folder = Path(tempfile.mkdtemp(prefix="neurolake-"))
             for name in _FOLDERS:
@@ -168,7 +167,7 @@ class Home:
             host=host,
             port=port,
             http_port=http_port,
-            token=secrets.token_urlsafe(_TOKEN_BYTES),
+            token=_new_token(),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             tls=tls,
         )
@@ -187,7 +186,7 @@ class Home:
                 raise HomeProblem(
                     f"The lake at {self.path} is not served by this process.", code="home_not_served"
                 )
-            return self._serve(replace(self._server, token=secrets.token_urlsafe(_TOKEN_BYTES))).token
+            return self._serve(replace(self._server, token=_new_token())).token
 
     def remove_server_file(self) -> None:
         """Say that the home is no longer served. Does nothing when it was not."""
@@ -240,6 +239,12 @@ def read_server_file(home: str | Path) -> ServerInfo | None:
         return None
     info = server_file.read(folder) if held else None
     return info if info is not None and held is not None and info.pid == held.pid else None
+
+
+def _new_token() -> str:
+    import secrets
+
+    return secrets.token_urlsafe()
 
 
 def _absolute(path: str | Path) -> Path:

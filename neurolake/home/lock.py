@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 import weakref
@@ -65,7 +64,7 @@ class HomeLock:
                 raise _in_use(home)
             since = datetime.now(UTC).isoformat(timespec="seconds")
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(Holder(os.getpid(), socket.gethostname(), since)).encode(), 0)
+            os.pwrite(descriptor, json.dumps(Holder(os.getpid(), os.uname().nodename, since)).encode(), 0)
         except BaseException:
             os.close(descriptor)
             raise
@@ -147,11 +146,11 @@ def _in_use(home: Path) -> HomeProblem:
             f"Connect with neurolake.connect('{served.uri}', …); a command such as"
             f" `neurolake sql … --lake {home}` goes through that server by itself."
         )
-    elif held.pid == os.getpid() and held.machine == socket.gethostname():
+    elif held.pid == os.getpid() and held.machine == os.uname().nodename:
         message = f"This process (pid {held.pid}) has the lake at {home} open already."
         next_step = "Use the lake that is open from all your threads, or close it first."
     else:
-        elsewhere = f" on {held.machine}" if held.machine not in ("", socket.gethostname()) else ""
+        elsewhere = f" on {held.machine}" if held.machine not in ("", os.uname().nodename) else ""
         since = f", since {held.since}" if held.since else ""
         who = f"process {held.pid}{elsewhere}{since}" if held.pid else "another process"
         message = f"The lake at {home} is open in {who}."
