@@ -1,0 +1,384 @@
+"""The only module that imports duckdb: one instance, its cursors, Arrow streams, interrupts and errors.
+
+It uses DuckDB 2.0's binder interface (`duckdb._seam`), which names a statement's columns and parameters without
+running it, whatever the statement is; the public API can do that for a SELECT alone. The dependency is pinned to one
+minor release for that reason, and `tests/unit/test_duckdb.py` fails when the interface moves.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import duckdb
+from duckdb import _seam
+
+from neurolake import errors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger("neurolake")
+
+CATALOG = "lake"
+"""The one catalog a client sees."""
+
+DUCKDB_VERSION: str = duckdb.__version__
+
+Values = Sequence[object] | Mapping[str, object] | None
+
+Recover = Callable[[BaseException], errors.NeuroLakeError | None]
+
+
+class Parsed(NamedTuple):
+    """One statement of a text, as DuckDB's parser splits it."""
+
+    kind: str
+    text: str
+    parameters: frozenset[str]
+
+
+class Binding(NamedTuple):
+    """What the binder says of one statement, without running it.
+
+    `returns` is 'query_result', 'changed_rows' or 'nothing'; `deferred` means the columns are known only by running.
+    """
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...]
+    returns: str
+    deferred: bool
+    writes: bool
+    schema: pa.Schema | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOptions:
+    """How to open the instance. Sizes in bytes; `path` None keeps everything in memory."""
+
+    path: str | None
+    temp_directory: str
+    memory_bytes_max: int
+    temp_bytes_max: int
+    threads: int
+    allowed_locations: tuple[str, ...] = ()
+    on_open: tuple[Callable[[Any], None], ...] = ()
+    recover: Recover | None = None
+    session_settings: tuple[str, ...] = field(
+        default=(
+            "TimeZone",
+            "Calendar",
+            "search_path",
+            "schema",
+            "default_order",
+            "default_null_order",
+            "integer_division",
+            "ieee_floating_point_ops",
+            "scalar_subquery_error_on_multiple_rows",
+            "preserve_identifier_case",
+            "errors_as_json",
+        )
+    )
+
+
+class Instance:
+    """One open DuckDB database and its idle cursors.
+
+    `generation` counts how often it had to be opened again after a fatal engine error.
+    """
+
+    def __init__(self, options: InstanceOptions) -> None:
+        self.options = options
+        self.generation = 0
+        self._lock = threading.Lock()
+        self._idle: list[Cursor] = []
+        self._connection = self._open()
+
+    def _open(self) -> Any:
+        options = self.options
+        config = {
+            "temp_directory": options.temp_directory,
+            "memory_limit": f"{options.memory_bytes_max // 1000}KB",
+            "max_temp_directory_size": f"{options.temp_bytes_max // 1000}KB",
+            "threads": options.threads,
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+        try:
+            connection = duckdb.connect(options.path or ":memory:", config=config)
+            for prepare in options.on_open:
+                prepare(connection)
+            if options.path is None:
+                connection.execute(f"ATTACH ':memory:' AS {CATALOG}")
+            self._lock_down(connection)
+        except duckdb.Error as error:
+            raise translate(error, options.recover) from None
+        return connection
+
+    def _lock_down(self, connection: Any) -> None:
+        options = self.options
+        if options.allowed_locations:
+            connection.execute(f"SET allowed_directories = {list(options.allowed_locations)!r}")
+            connection.execute("SET enable_external_access = false")
+        connection.execute(f"SET allowed_configs = {list(options.session_settings)!r}")
+        connection.execute("SET lock_configuration = true")
+
+    def acquire(self) -> Cursor:
+        """An idle cursor with default settings, or a new one. Give it back with `release`."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.cursor()
+
+    def release(self, cursor: Cursor) -> None:
+        """Take back a cursor that was acquired, if it can be used again."""
+        if cursor.generation == self.generation and len(self._idle) < 64:
+            self._idle.append(cursor)
+        else:
+            cursor.close()
+
+    def cursor(self) -> Cursor:
+        """A new cursor, with a transaction and temporary tables of its own."""
+        try:
+            raw = self._connection.cursor()
+            if self.options.path is None:
+                raw.execute(f"USE {CATALOG}")
+        except duckdb.Error as error:
+            raise translate(error, None) from None
+        return Cursor(raw, self)
+
+    def reopen(self, generation: int) -> None:
+        """Close and open the database after a fatal error, once however many threads ask for it."""
+        with self._lock:
+            if self.generation != generation:
+                return
+            logger.error("the database reported a fatal error and is opened again")
+            idle, self._idle = self._idle, []
+            for cursor in idle:
+                cursor.close()
+            self._connection.close()
+            self._connection = self._open()
+            self.generation += 1
+
+    def checkpoint(self) -> None:
+        """Write the log into the database file."""
+        self.acquire_and(lambda cursor: cursor.run(f"CHECKPOINT {CATALOG}"))
+
+    def acquire_and(self, work: Callable[[Cursor], Any]) -> Any:
+        """Run `work` with a borrowed cursor."""
+        cursor = self.acquire()
+        try:
+            return work(cursor)
+        finally:
+            self.release(cursor)
+
+    def close(self) -> None:
+        """Close every idle cursor and the database."""
+        for cursor in self._idle:
+            cursor.close()
+        self._idle.clear()
+        self._connection.close()
+
+
+class Cursor:
+    """One connection to the instance: one statement at a time, a transaction and temporary tables of its own."""
+
+    __slots__ = ("_instance", "_raw", "generation")
+
+    def __init__(self, raw: Any, instance: Instance) -> None:
+        self._raw = raw
+        self._instance = instance
+        self.generation = instance.generation
+
+    def parse(self, text: str) -> list[Parsed]:
+        """Split a text into statements with DuckDB's own parser."""
+        try:
+            found = self._raw.extract_statements(text)
+        except duckdb.Error as error:
+            raise self._problem(error) from None
+        return [Parsed(s.type.name, s.query, frozenset(s.named_parameters)) for s in found]
+
+    def bind(self, text: str, values: Values = None) -> Binding:
+        """The columns and parameters of one statement; with `values`, typed from them. Runs nothing."""
+        try:
+            seen = _seam.bind(self._raw, text, values=_plain(values))
+            unknown = seen.deferred or any(str(t) == "UNKNOWN" for t in seen.types)
+            schema = None if unknown else _seam.arrow_schema(self._raw, seen.names, seen.types)
+        except duckdb.Error as error:
+            raise self._problem(error) from None
+        return Binding(
+            tuple(seen.names),
+            tuple(str(t) for t in seen.types),
+            tuple((name, str(t)) for name, t in seen.parameters),
+            seen.return_type,
+            seen.deferred,
+            seen.writes,
+            schema,
+        )
+
+    def stream(
+        self, text: str, values: Values = None, *, rows_per_batch: int = 16_384
+    ) -> pa.RecordBatchReader:
+        """Run one statement and stream its rows. The cursor is busy until the reader is drained or closed."""
+        try:
+            return _seam.submit(self._raw, text, _plain(values), "stream", rows_per_batch).arrow_reader()
+        except duckdb.Error as error:
+            raise self._problem(error) from None
+
+    def table(self, text: str, values: Values = None) -> pa.Table:
+        """Run one statement to its end; its rows as one Arrow table."""
+        try:
+            return _seam.submit(self._raw, text, _plain(values), "arrow").arrow_table()
+        except duckdb.Error as error:
+            raise self._problem(error) from None
+
+    def rows(self, text: str, values: Values = None) -> list[tuple[Any, ...]]:
+        """Run one statement to its end; its rows as Python tuples."""
+        try:
+            return list(_seam.submit(self._raw, text, _plain(values)).fetchall())
+        except duckdb.Error as error:
+            raise self._problem(error) from None
+
+    def run(self, text: str, values: Values = None) -> int:
+        """Run one statement to its end; how many rows it changed, 0 where that means nothing."""
+        rows = self.rows(text, values)
+        return int(rows[0][0]) if rows and len(rows[0]) == 1 and isinstance(rows[0][0], int) else 0
+
+    def attach(self, name: str, data: object) -> None:
+        """Let statements on this cursor read an Arrow table or reader under a name."""
+        self._raw.register(name, data)
+
+    def detach(self, name: str) -> None:
+        """Take back what `attach` gave."""
+        self._raw.unregister(name)
+
+    def progress(self) -> float | None:
+        """How much of the running statement is done, 0 to 1; None where the engine cannot tell."""
+        percent = float(self._raw.query_progress())
+        return None if percent < 0 else percent / 100
+
+    def interrupt(self) -> None:
+        """End the running statement, from any thread. A no-op on an idle cursor."""
+        self._raw.interrupt()
+
+    def close(self) -> None:
+        """Close it; what its transaction did is rolled back."""
+        self._raw.close()
+
+    def _problem(self, error: duckdb.Error) -> errors.NeuroLakeError:
+        problem = translate(error, self._instance.options.recover)
+        if problem.code == "engine_restarted":
+            self._instance.reopen(self.generation)
+        return problem
+
+    def stream_problem(self, error: BaseException) -> errors.NeuroLakeError:
+        """The typed form of what a stream of this cursor raised (Arrow wraps DuckDB's exceptions in OSError)."""
+        text = str(error)
+        for prefix, kind in _PREFIXES.items():
+            if text.startswith(prefix):
+                return self._problem(kind(text))
+        if self._instance.options.recover and (found := self._instance.options.recover(error)):
+            return found
+        return self._problem(duckdb.InternalException(text))
+
+
+def _plain(values: Values) -> Any:
+    if values is None:
+        return None
+    return dict(values) if isinstance(values, Mapping) else list(values)
+
+
+_KINDS: dict[type[BaseException], type[errors.NeuroLakeError]] = {
+    duckdb.ParserException: errors.SyntaxProblem,
+    duckdb.SyntaxException: errors.SyntaxProblem,
+    duckdb.CatalogException: errors.NotFound,
+    duckdb.BinderException: errors.InvalidRequest,
+    duckdb.ConstraintException: errors.ConstraintViolated,
+    duckdb.ConversionException: errors.ConversionFailed,
+    duckdb.OutOfRangeException: errors.ConversionFailed,
+    duckdb.TypeMismatchException: errors.ConversionFailed,
+    duckdb.InvalidTypeException: errors.ConversionFailed,
+    duckdb.InterruptException: errors.Cancelled,
+    duckdb.NotImplementedException: errors.NotSupported,
+    duckdb.PermissionException: errors.AccessDenied,
+    duckdb.OutOfMemoryException: errors.LimitReached,
+    duckdb.IOException: errors.SourceFailed,
+    duckdb.SerializationException: errors.SourceFailed,
+    duckdb.HTTPException: errors.SourceFailed,
+    duckdb.TransactionException: errors.InvalidRequest,
+    duckdb.DependencyException: errors.InvalidRequest,
+    duckdb.InvalidInputException: errors.InvalidRequest,
+    duckdb.SequenceException: errors.InvalidRequest,
+}
+
+_CODES: dict[type[BaseException], str] = {
+    duckdb.BinderException: "binding",
+    duckdb.TransactionException: "transaction",
+    duckdb.DependencyException: "dependency",
+    duckdb.OutOfMemoryException: "memory_limit",
+}
+
+_NEXT: dict[type[BaseException], str] = {
+    duckdb.OutOfMemoryException: "Raise memory_bytes_max or temp_bytes_max, or make the statement hold less.",
+    duckdb.TransactionException: "ROLLBACK, then run the transaction again.",
+}
+
+_PREFIXES = {
+    "INTERRUPT Error": duckdb.InterruptException,
+    "Out of Memory Error": duckdb.OutOfMemoryException,
+    "Conversion Error": duckdb.ConversionException,
+    "Out of Range Error": duckdb.OutOfRangeException,
+    "Invalid Input Error": duckdb.InvalidInputException,
+    "Constraint Error": duckdb.ConstraintException,
+    "IO Error": duckdb.IOException,
+    "Binder Error": duckdb.BinderException,
+    "Catalog Error": duckdb.CatalogException,
+    "Not implemented Error": duckdb.NotImplementedException,
+    "Serialization Error": duckdb.SerializationException,
+    "FATAL Error": duckdb.FatalException,
+    "TransactionContext Error": duckdb.TransactionException,
+    "Permission Error": duckdb.PermissionException,
+    "Invalid Error": duckdb.InvalidInputException,
+}
+
+_HEAD = re.compile(r"^[A-Za-z]+(?: [A-Za-z]+)* Error: ")
+_FATAL = re.compile(r"database has been invalidated", re.IGNORECASE)
+
+
+def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
+    """The one map from DuckDB's exceptions to ours. `recover` gives back errors our own file systems raised."""
+    if recover is not None and (found := recover(error)):
+        return found
+    text = str(error)
+    if isinstance(error, duckdb.FatalException) or _FATAL.search(text):
+        logger.error("fatal engine error: %s", text)
+        return errors.Unavailable(
+            "The engine met a fatal error and was restarted; nothing committed is lost.",
+            code="engine_restarted",
+            next_step="Run the statement again.",
+        )
+    kind = next((k for k in type(error).__mro__ if k in _KINDS), None)
+    if kind is None or isinstance(error, duckdb.InternalException):
+        logger.error("engine error: %s", text)
+        return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
+    return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
+
+
+def _shaped(kind: type[BaseException], message: str) -> errors.NeuroLakeError:
+    code, next_step = _CODES.get(kind), _NEXT.get(kind)
+    target = _KINDS[kind]
+    if kind is duckdb.InterruptException:
+        message = "The statement was cancelled."
+    elif kind is duckdb.CatalogException and "already exists" in message:
+        target = errors.AlreadyExists
+    elif "configuration has been locked" in message:
+        message = "This setting belongs to the whole instance and cannot be changed by a statement."
+        code, next_step = "setting_locked", "Change it in neurolake.toml and start again."
+    return target(message, code=code, next_step=next_step)

@@ -1,0 +1,146 @@
+"""What is running now, and how it is stopped: by id, by deadline, or because nobody waits for it any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from neurolake import errors
+from neurolake._duckdb import Cursor
+from neurolake.query import Principal
+
+POLL_S = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Activity:
+    """One statement from its arrival to its end. `phase`: planning, queued, running, streaming."""
+
+    query_id: str
+    principal: Principal
+    client: str
+    text: str
+    deadline: float | None = None
+    alive: Callable[[], bool] | None = None
+    phase: str = "planning"
+    started_at: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+    rows_out: int = 0
+    bytes_out: int = 0
+    sources: tuple[str, ...] = ()
+    problem: errors.Stopped | None = None
+    cursor: Cursor | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def use(self, cursor: Cursor, phase: str) -> None:
+        """Note the cursor that works for this statement now, so that stopping reaches it.
+
+        Raises:
+            Stopped: it was stopped before it got here.
+        """
+        self.cursor = cursor
+        self.phase = phase
+        self.check()
+
+    def leave(self) -> None:
+        """The cursor works for this statement no more; an interrupt can no longer hit whoever has it next."""
+        with self.lock:
+            self.cursor = None
+
+    def check(self) -> None:
+        """Raise what it was stopped with, if it was."""
+        if self.problem is not None:
+            raise self.problem
+
+    def stop(self, problem: errors.Stopped) -> None:
+        """End it: at once where it runs in the engine, at the next step elsewhere."""
+        if self.problem is None:
+            problem.query_id = self.query_id
+            self.problem = problem
+        self.press()
+
+    def press(self) -> None:
+        """Interrupt the cursor (again: an interrupt that comes before the engine starts is lost)."""
+        with self.lock:
+            if self.cursor is not None:
+                self.cursor.interrupt()
+
+    def watch(self, now: float) -> None:
+        """One look: is it stopped, too late, or forgotten by its client?"""
+        if self.problem is not None:
+            self.press()
+        elif self.deadline is not None and now > self.deadline:
+            self.stop(
+                errors.TimedOut(
+                    "The statement ran into its time limit.", next_step="Raise statement_timeout_s."
+                )
+            )
+        elif self.alive is not None and not self.alive():
+            self.stop(errors.Cancelled("The client went away."))
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it has taken so far."""
+        return (time.perf_counter() - self.clock) * 1000
+
+
+class Activities:
+    """Every statement in flight, and the one thread that watches them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Activity] = {}
+        self._some = threading.Event()
+        self._closed = False
+        self._watcher = threading.Thread(target=self._watch, name="neurolake-watcher", daemon=True)
+        self._watcher.start()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def begin(self, activity: Activity) -> None:
+        """Show a statement as running."""
+        self._by_id[activity.query_id] = activity
+        if not self._some.is_set():
+            self._some.set()
+
+    def end(self, activity: Activity) -> None:
+        """Take it off; idempotent."""
+        self._by_id.pop(activity.query_id, None)
+
+    def get(self, query_id: str) -> Activity | None:
+        """The running statement of that id."""
+        return self._by_id.get(query_id)
+
+    def snapshot(self) -> list[Activity]:
+        """All of them, as of now."""
+        return list(self._by_id.values())
+
+    def uses(self, location: str) -> bool:
+        """Whether any statement that still matters reads this location."""
+        return any(
+            activity.problem is None for activity in self.snapshot() if location.startswith(activity.sources)
+        )
+
+    def stop_all(self, problem: Callable[[], errors.Stopped]) -> None:
+        """Stop everything that runs."""
+        for activity in self.snapshot():
+            activity.stop(problem())
+
+    def close(self) -> None:
+        """End the watching."""
+        self._closed = True
+        self._some.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._closed:
+            if not self._by_id:
+                self._some.clear()
+                if not self._by_id:
+                    self._some.wait()
+            now = time.perf_counter()
+            for activity in self.snapshot():
+                activity.watch(now)
+            time.sleep(POLL_S)

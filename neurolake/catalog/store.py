@@ -1,0 +1,171 @@
+"""The metadata file, `system.sqlite`: one writer, two classes of durability.
+
+`durable` writes are fsynced before they return: users, registrations, table events. `lazy` writes are handed to the
+operating system before they return and share one fsync every `fsync_interval_s`: they survive kill -9, and a power
+cut may lose the last interval. `Store.gap` says so when a home is opened after such an end.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neurolake import errors
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
+CREATE TABLE IF NOT EXISTS sources (
+    table_schema TEXT NOT NULL, table_name TEXT NOT NULL, location TEXT NOT NULL, format TEXT NOT NULL,
+    options TEXT NOT NULL, columns TEXT NOT NULL, registered_at REAL NOT NULL, registered_by TEXT NOT NULL,
+    changed_at REAL, PRIMARY KEY (table_schema, table_name)
+);
+CREATE TABLE IF NOT EXISTS events (
+    event_id TEXT PRIMARY KEY, query_id TEXT NOT NULL, verb TEXT NOT NULL, object TEXT NOT NULL,
+    user_name TEXT NOT NULL, at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS users (
+    user_name TEXT PRIMARY KEY, password TEXT, role TEXT NOT NULL, created_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS history (
+    position INTEGER PRIMARY KEY, query_id TEXT NOT NULL, user_name TEXT NOT NULL, role TEXT NOT NULL,
+    client TEXT NOT NULL, sql TEXT NOT NULL, state TEXT NOT NULL, error_code TEXT, started_at REAL NOT NULL,
+    duration_ms REAL NOT NULL, rows_out INTEGER NOT NULL, bytes_out INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_by_query ON history (query_id);
+"""
+
+
+class Store:
+    """The open metadata file. Safe to share between threads; `path` None keeps it in memory."""
+
+    def __init__(self, path: Path | None, fsync_interval_s: float = 0.2) -> None:
+        self._lock = threading.RLock()
+        self._path = path
+        self._unsynced = False
+        self._closed = threading.Event()
+        try:
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise _problem(error) from None
+        self.gap = self._notice_gap()
+        self._flusher = threading.Thread(
+            target=self._flush_until_closed, args=(fsync_interval_s,), name="neurolake-fsync", daemon=True
+        )
+        if path is not None:
+            self._flusher.start()
+
+    @contextmanager
+    def durable(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is on the disk when the block ends; rolled back when the block raises."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise _problem(error) from None
+
+    def lazy(self, sql: str, values: Sequence[object]) -> None:
+        """One write that reaches the operating system now and the disk within the interval."""
+        with self._lock:
+            try:
+                if self._db.in_transaction:  # a result that ends while its own thread writes rides along
+                    self._db.execute(sql, values)
+                    return
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                try:
+                    self._db.execute(sql, values)
+                finally:
+                    self._db.execute("PRAGMA synchronous = FULL")
+            except sqlite3.Error as error:
+                raise _problem(error) from None
+            self._unsynced = True
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Read rows."""
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise _problem(error) from None
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """One remembered value."""
+        found = self.rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return found[0][0] if found else default
+
+    def set_fact(self, name: str, value: object) -> None:
+        """Remember one value, durably."""
+        with self.durable() as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def sync(self) -> None:
+        """Put every lazy write on the disk."""
+        if self._path is None or not self._unsynced:
+            return
+        self._unsynced = False
+        log = self._path.with_name(self._path.name + "-wal")
+        for path in (log, self._path):
+            if path.exists():
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def close(self) -> None:
+        """Sync, note the clean end, and close."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        if self._flusher.is_alive():
+            self._flusher.join()
+        self.sync()
+        self.set_fact("open_in_boot", None)
+        self._db.close()
+
+    def _flush_until_closed(self, interval_s: float) -> None:
+        while not self._closed.wait(interval_s):
+            self.sync()
+
+    def _notice_gap(self) -> bool:
+        """Whether the machine went down while the file was open: the last interval of lazy writes may be missing."""
+        boot = _boot_id()
+        before = self.fact("open_in_boot")
+        self.set_fact("open_in_boot", boot)
+        return before is not None and before != boot
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _problem(error: sqlite3.Error) -> errors.NeuroLakeError:
+    if "full" in str(error):
+        return errors.LimitReached(
+            "The disk is full; the metadata could not be written.",
+            code="disk_full",
+            next_step="Free space on the disk that holds the home folder, then try again.",
+        )
+    if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+        return errors.HomeProblem(
+            "The metadata file is damaged.", code="home_damaged", next_step="See docs/runbooks.md."
+        )
+    return errors.HomeProblem(f"The metadata file could not be used: {error}.", code="metadata")

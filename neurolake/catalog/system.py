@@ -1,0 +1,139 @@
+"""The system tables: what `neurolake.<table>` shows, made when a statement names it, filtered for the caller."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neurolake import errors
+from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake.procedures import Context
+
+TIME = pa.timestamp("us", tz="UTC")
+
+QUERIES = pa.schema([
+    ("query_id", pa.string()), ("user_name", pa.string()), ("role", pa.string()), ("client", pa.string()),
+    ("sql", pa.string()), ("state", pa.string()), ("error_code", pa.string()), ("started_at", TIME),
+    ("duration_ms", pa.float64()), ("rows_out", pa.int64()), ("bytes_out", pa.int64()),
+])  # fmt: skip
+COLUMNS = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()),
+    ("data_type", pa.string()), ("nullable", pa.bool_()),
+])  # fmt: skip
+SOURCES = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("format", pa.string()),
+    ("location", pa.string()), ("options", pa.string()), ("columns", pa.int64()), ("registered_at", TIME),
+    ("registered_by", pa.string()), ("changed_at", TIME),
+])  # fmt: skip
+PROCEDURES = pa.schema([
+    ("name", pa.string()), ("arguments", pa.string()), ("privilege", pa.string()), ("help", pa.string()),
+])  # fmt: skip
+SETTINGS = pa.schema([
+    ("name", pa.string()), ("value", pa.string()), ("source", pa.string()), ("help", pa.string()),
+])  # fmt: skip
+USERS = pa.schema([("user_name", pa.string()), ("role", pa.string()), ("created_at", TIME)])
+
+
+def queries(context: Context) -> pa.Table:
+    """Finished statements: one's own, or everyone's for an administrator."""
+    return context.engine.history.table(None if context.principal.is_admin else context.principal.name)
+
+
+def running(context: Context) -> pa.Table:
+    """Statements in flight, in the columns of `queries`; `state` is the phase."""
+    rows = [
+        (a.query_id, a.principal.name, a.principal.role, a.client, a.text, a.phase, None, a.started_at,
+         a.duration_ms, a.rows_out, a.bytes_out)
+        for a in context.engine.activities.snapshot()
+        if context.principal.is_admin or a.principal.name == context.principal.name
+    ]  # fmt: skip
+    return table(rows, QUERIES)
+
+
+def columns(context: Context) -> pa.Table:
+    """The columns of every table, view and source."""
+    managed = context.engine.managed_columns(context.session)
+    registered = [
+        (source.name.schema, source.name.table, name, kind, True)
+        for source in context.engine.catalog.sources.values()
+        for name, kind in source.columns.items()
+    ]
+    return table([*managed, *registered], COLUMNS)
+
+
+def sources(context: Context) -> pa.Table:
+    """The registered sources."""
+    import json
+
+    return table(
+        [
+            (s.name.schema, s.name.table, s.format, s.location, json.dumps(s.options), len(s.columns),
+             s.registered_at, s.registered_by, s.changed_at)
+            for s in context.engine.catalog.sources.values()
+        ],
+        SOURCES,
+    )  # fmt: skip
+
+
+def procedures(context: Context) -> pa.Table:
+    """The procedures there are, with their arguments and help."""
+    from neurolake.procedures import REGISTRY, load_all
+
+    load_all()
+    return table(
+        [(p.name, ", ".join(map(str, p.arguments)), p.privilege, p.help) for p in REGISTRY.values()],
+        PROCEDURES,
+    )
+
+
+def settings(context: Context) -> pa.Table:
+    """The settings in force; secrets are shown as ***."""
+    if not context.principal.is_admin:
+        raise errors.AccessDenied("Only an administrator may read the settings.")
+    return table(context.engine.settings.show(), SETTINGS)
+
+
+def users(context: Context) -> pa.Table:
+    """The users, without their passwords: oneself, or everyone for an administrator."""
+    rows = context.engine.store.rows("SELECT user_name, role, created_at FROM users ORDER BY 1")
+    return table([r for r in rows if context.principal.is_admin or r[0] == context.principal.name], USERS)
+
+
+def table(rows: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table; seconds since the epoch become timestamps."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [
+        pa.array([_moment(v) for v in values] if field.type == TIME else values, field.type)
+        for field, values in zip(schema, columns, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)
+
+
+def _moment(seconds: float | None) -> datetime.datetime | None:
+    return None if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
+    f.__name__: f for f in (columns, procedures, queries, running, settings, sources, users)
+}
+
+
+def lookup(name: Name) -> Callable[[Context], pa.Table] | None:
+    """The maker of a system table; None for a name outside our schema.
+
+    Raises:
+        NotFound: the schema is ours, and there is no such table in it.
+    """
+    if name.schema.casefold() != "neurolake":
+        return None
+    found = TABLES.get(name.table.casefold())
+    if found is None:
+        raise errors.NotFound(
+            f"There is no system table neurolake.{name.table}.", next_step=f"There are: {', '.join(TABLES)}."
+        )
+    return found

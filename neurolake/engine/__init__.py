@@ -1,0 +1,389 @@
+"""The engine: plan and execute, the two verbs everything goes through."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from neurolake import errors, observe
+from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
+from neurolake.activity import Activities, Activity
+from neurolake.catalog import Catalog, Source
+from neurolake.catalog.store import Store
+from neurolake.config import Settings, resolve_secret
+from neurolake.engine import planning, running, settings_of_session
+from neurolake.governance.users import Users
+from neurolake.history import History, state_of
+from neurolake.home import Home
+from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
+from neurolake.outbox import Outbox
+from neurolake.query import Kind, Plan, Principal, Request, Values, Versions, new_query_id
+from neurolake.result import Limits, Result
+from neurolake.session import Session
+from neurolake.sources import problems, relation
+from neurolake.sources.storage import Storage, StorageOptions
+from neurolake.sql import statements
+from neurolake.sql.text import Name
+
+logger = logging.getLogger("neurolake")
+
+BATCH_BYTES_PER_COLUMN = 12
+"""What a value weighs on average, to turn `batch_bytes` into rows before any is seen."""
+
+
+class Engine:
+    """One open lake: plans and executes statements for any number of sessions. Thread-safe."""
+
+    def __init__(self, home: Home, settings: Settings, *, in_memory: bool = False) -> None:
+        self.home = home
+        self._in_memory = in_memory
+        self.settings = settings
+        self.metrics = observe.Metrics()
+        self.activities = Activities()
+        self.admission = running.Admission(
+            settings.concurrent_statements_max, settings.queue_length_max, settings.queue_wait_s
+        )
+        self.store = Store(None if in_memory else home.system, settings.history_fsync_ms / 1000)
+        self.storage = Storage(
+            settings.storage,
+            resolve=resolve_secret,
+            options=StorageOptions.of(settings),
+            abandoned=lambda location: not self.activities.uses(location),
+        )
+        self.instance = Instance(self._instance_options())
+        self.catalog = Catalog(self.store)
+        self.outbox = Outbox(self.instance, self.catalog)
+        self.users = Users(self.store)
+        self.history = History(self.store, settings.history_rows_max)
+        self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+        if self.store.gap:
+            logger.warning(
+                "the machine went down while this lake was open: the last moment of history may be missing"
+            )
+
+    def _instance_options(self) -> InstanceOptions:
+        settings, home = self.settings, self.home
+        return InstanceOptions(
+            path=None if self._in_memory else str(home.database),
+            temp_directory=str(home.tmp),
+            memory_bytes_max=settings.memory_bytes_max,
+            temp_bytes_max=settings.temp_bytes_max,
+            threads=settings.threads,
+            allowed_locations=(str(home.path), *settings.allowed_locations)
+            if settings.allowed_locations
+            else (),
+            on_open=(self.storage.attach,),
+            recover=self.storage.recover,
+        )
+
+    # Sessions
+
+    def session(self, principal: Principal, *, client: str = "embedded", per_thread: bool = False) -> Session:
+        """Open a session. Close it with its own `close`."""
+        session = Session(self.instance, principal, client=client, per_thread=per_thread)
+        session.dialect = self.settings.dialect
+        return session
+
+    # The two verbs
+
+    def plan(self, request: Request) -> Plan:
+        """Plan a statement: its schema, its parameters, the text that runs. Reads no rows."""
+        request = request if request.query_id else replace(request, query_id=new_query_id())
+        activity = self._begin(request)
+        try:
+            return self.plan_within(request, activity)
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
+        finally:
+            self.activities.end(activity)
+
+    def execute(self, plan: Plan, request: Request | None = None) -> Result:
+        """Run a plan, again as often as wanted: `request` brings the values and the query id of this run.
+
+        Raises:
+            Unavailable: `plan_stale`, when what it reads has changed its columns since.
+        """
+        request = request or plan.request
+        activity = self._begin(request)
+        try:
+            plan = self._fresh(plan, request, activity)
+            return running.execute(self, plan, activity, self.account)
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
+
+    def run(self, request: Request) -> Result:
+        """Plan and execute in one go."""
+        request = request if request.query_id else replace(request, query_id=new_query_id())
+        activity = self._begin(request)
+        try:
+            return running.execute(self, self.plan_within(request, activity), activity, self.account)
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
+
+    def run_many(self, plan: Plan, rows: Iterator[Values], request: Request | None = None) -> int:
+        """Run one write for every set of values, in one transaction; how many rows it changed in all."""
+        request = request or plan.request
+        activity = self._begin(request)
+        try:
+            if plan.kind is not Kind.WRITE:
+                raise errors.NotSupported("Only a write can be run for many sets of parameters.")
+            changed = running.many(
+                self, self._fresh(plan, replace(request, values=None), activity), activity, rows
+            )
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
+        self.account(activity, None)
+        return changed
+
+    def load(self, plan: Plan, work: Callable[[Cursor], int]) -> int:
+        """Do a load: a write whose rows come from outside the statement."""
+        activity = self._begin(plan.request)
+        try:
+            loaded = running.change(self, plan, activity, work)
+            assert isinstance(loaded, int)
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
+        self.account(activity, None)
+        return loaded
+
+    def plan_within(self, request: Request, activity: Activity) -> Plan:
+        """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
+        key = self._plan_key(request)
+        if key is not None and (known := self._plans.get(key)) is not None:
+            return replace(known, request=request)
+        plan = planning.plan(self, request, activity)
+        if key is not None and plan.kind is Kind.SELECT and not (plan.relations or plan.sources):
+            self._plans[key] = replace(plan, request=replace(request, session=None, alive=None, values=None))  # type: ignore[arg-type]
+            while len(self._plans) > self.settings.plan_cache_entries:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _plan_key(self, request: Request) -> tuple[object, ...] | None:
+        session = request.session
+        if request.values is not None or session.settings or session.temporary or session.events:
+            return None
+        return (
+            request.text, session.in_transaction(), session.dialect, session.schema, session.principal.role,
+            self.catalog.version, self.instance.generation,
+        )  # fmt: skip
+
+    def _fresh(self, plan: Plan, request: Request, activity: Activity) -> Plan:
+        """The plan as it is, or planned again because the world or the values have moved."""
+        if plan.versions == self.versions(request.session) and plan.kind is not Kind.CALL:
+            if request.values is None or (plan.schema is not None and plan.kind is not Kind.SELECT):
+                return replace(plan, request=request)
+            if plan.schema is not None and not plan.parameters:
+                return replace(plan, request=request)
+        again = self.plan_within(request, activity)
+        if plan.schema is not None and again.schema != plan.schema and request.values is None:
+            raise errors.Unavailable(
+                "What the statement reads has changed its columns since it was planned.",
+                code="plan_stale",
+                next_step="Run the statement again.",
+            )
+        return again
+
+    def _begin(self, request: Request) -> Activity:
+        if self._closed:
+            raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
+        timeout_s = request.timeout_s or request.session.timeout_s or self.settings.statement_timeout_s
+        activity = Activity(
+            request.query_id or new_query_id(),
+            request.principal,
+            request.client,
+            request.text,
+            time.perf_counter() + timeout_s if timeout_s else None,
+            request.alive,
+        )
+        self.activities.begin(activity)
+        return activity
+
+    def _fail(self, activity: Activity, error: BaseException) -> None:
+        problem = activity.problem if isinstance(error, errors.NeuroLakeError) and activity.problem else error
+        if isinstance(problem, errors.NeuroLakeError):
+            problem.query_id = activity.query_id
+        self.account(activity, problem)
+        if problem is not error:
+            raise problem from None
+
+    def account(self, activity: Activity, problem: BaseException | None) -> None:
+        """The end of a statement, exactly once: history and metrics."""
+        self.activities.end(activity)
+        state = state_of(problem)
+        self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
+        self.history.record(activity, problem)
+
+    # What the stages ask
+
+    def parse(self, text: str) -> list[Parsed]:
+        """Split a text into statements."""
+        found: list[Parsed] = self.instance.acquire_and(lambda cursor: cursor.parse(text))
+        return found
+
+    def read_call(self, text: str, values: Values) -> statements.Call:
+        """Read a procedure call."""
+        call: statements.Call = self.instance.acquire_and(lambda c: statements.read_call(c, text, values))
+        return call
+
+    def versions(self, session: Session) -> Versions:
+        """The state of the world that a plan depends on."""
+        return Versions(
+            self.catalog.version, self.instance.generation, session.principal.role, session.settings_version
+        )
+
+    def settings_of(self, session: Session) -> Settings:
+        """The settings as this session has them."""
+        return session.own_settings or self.settings
+
+    def check_setting(self, session: Session, setting: statements.Setting) -> None:
+        """Refuse a SET that is not the session's own to change."""
+        settings_of_session.check(self, session, setting)
+
+    def change_setting(
+        self, session: Session, setting: statements.Setting, text: str, activity: Activity
+    ) -> None:
+        """Carry out a SET, RESET or USE."""
+        settings_of_session.change(self, session, setting, text, activity)
+
+    def change(
+        self, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]
+    ) -> int | pa.Table:
+        """Do a write together with its catalog event."""
+        return running.change(self, plan, activity, work)
+
+    def limits(self, plan: Plan) -> Limits:
+        """What the plan's result may deliver, and where it may be set aside."""
+        settings = self.settings_of(plan.request.session)
+        return Limits(
+            settings.result_rows_max,
+            settings.result_bytes_max,
+            self.home.tmp,
+            settings.home_buffer_memory_bytes_max,
+            settings.home_buffer_bytes_max,
+        )
+
+    def rows_per_batch(self, schema: pa.Schema | None) -> int:
+        """How many rows make a batch of about `batch_bytes`; a multiple of the engine's 2,048-row vectors."""
+        width = max(1, len(schema) if schema is not None else 8) * BATCH_BYTES_PER_COLUMN
+        return max(2048, min(131_072, self.settings.batch_bytes // width // 2048 * 2048))
+
+    # The catalog's questions
+
+    def refuse_taken(self, name: Name) -> None:
+        """Refuse a name that a managed table or view has."""
+        sql = (
+            "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND lower(table_schema) = ? "
+            "AND lower(table_name) = ?"
+        )
+        folded = name.fold()
+        if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
+            raise errors.AlreadyExists(
+                f"A table named {name} exists already.", next_step="Choose another name."
+            )
+
+    def describe_source(self, source: Source) -> dict[str, str]:
+        """The columns of a source and their DuckDB types, read from its files."""
+        self.storage.refresh(source.location)
+        text = f"SELECT * FROM {relation.reader(source.location, source.format, source.options)}"
+        try:
+            binding = self.instance.acquire_and(lambda cursor: cursor.bind(text))
+        except errors.NeuroLakeError as problem:
+            raise problems.explain(problem, source) from None
+        return dict(zip(binding.names, binding.types, strict=True))
+
+    def explain_problem(self, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
+        """Say more of an error that a registered source may have caused."""
+        for shown in plan.sources:
+            source = self.catalog.sources.get(Name.parse(shown).fold())
+            if (
+                source is not None
+                and (better := problems.explain(problem, source, self.describe_source)) is not problem
+            ):
+                return better
+        return problem
+
+    def managed_columns(self, session: Session) -> list[tuple[Any, ...]]:
+        """(schema, table, column, type, nullable) of every managed table and view."""
+        sql = (
+            "SELECT schema_name, table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+            "WHERE database_name = ? AND schema_name <> ? AND NOT internal ORDER BY 1, 2, column_index"
+        )
+        return self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])
+
+    def managed_tables(self, session: Session) -> list[tuple[Any, ...]]:
+        """(schema, table, kind) of every managed table and view; kind is BASE TABLE or VIEW."""
+        sql = (
+            "SELECT table_schema, table_name, table_type FROM information_schema.tables "
+            "WHERE table_catalog = ? AND table_schema <> ? ORDER BY 1, 2"
+        )
+        return self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])
+
+    def schemas(self, session: Session) -> list[str]:
+        """The schemas of the lake, ours among them."""
+        sql = (
+            "SELECT schema_name FROM information_schema.schemata WHERE catalog_name = ? AND schema_name <> ?"
+        )
+        names = {row[0] for row in self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])}
+        return sorted(
+            names | {source.name.schema for source in self.catalog.sources.values()} | {"neurolake"}
+        )
+
+    def _rows(self, session: Session, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        if session.in_transaction():
+            with session.at_home() as cursor:
+                return cursor.rows(sql, values)
+        rows: list[tuple[Any, ...]] = self.instance.acquire_and(lambda cursor: cursor.rows(sql, values))
+        return rows
+
+    # Transactions without a text
+
+    def begin(self, session: Session) -> None:
+        """Open a transaction in a session."""
+        running.begin(self, session)
+
+    def commit(self, session: Session) -> None:
+        """Commit a session's transaction."""
+        running.commit(self, session)
+
+    def rollback(self, session: Session) -> None:
+        """Undo a session's transaction."""
+        running.rollback(self, session)
+
+    # The end
+
+    def drain(self, grace_s: float) -> None:
+        """Let running statements end within the grace time, then cancel them."""
+        until = time.monotonic() + grace_s
+        while len(self.activities) and time.monotonic() < until:
+            time.sleep(0.02)
+        self.activities.stop_all(lambda: errors.Cancelled("The server is shutting down.", retryable=True))
+        while len(self.activities) and time.monotonic() < until + 5:
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Close the lake. Statements in flight are cancelled."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
+        self.outbox.remove_applied()
+        self.activities.close()
+        self.instance.close()
+        self.storage.close()
+        self.store.close()
+        self.home.close()

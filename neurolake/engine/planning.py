@@ -1,0 +1,297 @@
+"""Planning: parse → bind → authorise → optimise → gate. Each stage makes a new Plan from the last; none reads a row."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neurolake import errors, observe
+from neurolake._duckdb import Binding, Cursor
+from neurolake.activity import Activity
+from neurolake.catalog import system
+from neurolake.procedures import Context, find
+from neurolake.query import Kind, Plan, Request
+from neurolake.sources import relation
+from neurolake.sql import statements
+from neurolake.sql.text import Name, quote, words
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+
+COUNT = pa.schema([pa.field("Count", pa.int64())])
+"""The schema of every statement that answers with a number of rows."""
+EXPLANATION = pa.schema([pa.field("explain_key", pa.string()), pa.field("explain_value", pa.string())])
+
+_TRANSACTION = frozenset((Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK))
+_UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COMMIT", "ROLLBACK"))
+"""Statements about the session, written alike in every dialect."""
+_ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
+"""Types that Arrow cannot carry faithfully: they travel as their text."""
+_RESERVED = "neurolake"
+
+
+def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
+    """Take a request through every stage."""
+    draft = Plan(request, request.text, engine.versions(request.session))
+    for stage in STAGES:
+        with observe.stage(stage.__name__, request.query_id):
+            draft = stage(engine, draft, activity)
+    return draft
+
+
+def parse(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """Bring the text into DuckDB's dialect and say what kind of statement it is."""
+    text = draft.text
+    if draft.request.session.dialect != "duckdb" and statements.first_word(text) not in _UNTRANSLATED:
+        from neurolake.sql.dialects import transpile
+
+        text = transpile(text, draft.request.session.dialect)
+    if (role := statements.role_of(text)) is not None:
+        setting = statements.Setting("role", role)
+        return replace(draft, text=text, kind=Kind.SET, verb="SET", schema=COUNT, detail=setting)
+    found = engine.parse(text)
+    if not found:
+        raise errors.SyntaxProblem("There is no statement in the text.", code="empty_statement")
+    if len(found) > 1:
+        return replace(draft, kind=Kind.SCRIPT, verb="SCRIPT", parts=tuple(s.text for s in found))
+    kind = statements.kind_of(found[0].kind, text)
+    return replace(draft, text=text.rstrip().rstrip(";"), kind=kind, verb=statements.first_word(text))
+
+
+def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """Resolve names, and learn the columns and parameters from DuckDB's binder."""
+    kind = draft.kind
+    if kind in _TRANSACTION:
+        return replace(draft, schema=COUNT, home=True)
+    if kind is Kind.SCRIPT:
+        return draft
+    if kind is Kind.SET:
+        return (
+            draft if draft.detail else replace(draft, schema=COUNT, detail=statements.setting_of(draft.text))
+        )
+    if kind is Kind.CALL:
+        return _bind_call(engine, draft)
+    if kind is Kind.EXPLAIN:
+        return _bind_explain(engine, draft, activity)
+    draft = _resolve(engine, draft, activity)
+    home = draft.home or kind is Kind.LOCAL or draft.request.session.in_transaction()
+    if kind is Kind.DDL and draft.verb in ("CREATE", "DROP", "ALTER") and statements.is_temporary(draft.text):
+        home = True
+    draft = replace(draft, home=home)
+    try:
+        binding = _bound(draft, activity)
+    except errors.NeuroLakeError as problem:
+        raise engine.explain_problem(problem, draft) from None
+    return _described(draft, binding)
+
+
+def _described(draft: Plan, binding: Binding) -> Plan:
+    rows = binding.returns == "query_result"
+    return replace(
+        draft,
+        schema=binding.schema if rows else COUNT,
+        types=binding.types,
+        parameters=binding.parameters,
+        returns_rows=rows,
+    )
+
+
+def _bound(draft: Plan, activity: Activity) -> Binding:
+    with borrowed(draft, activity) as cursor:
+        return cursor.bind(draft.text, draft.request.values)
+
+
+@contextmanager
+def borrowed(draft: Plan, activity: Activity) -> Iterator[Cursor]:
+    """The cursor a plan is bound on: home or one of its own, with the relations it reads."""
+    session = draft.request.session
+    if draft.home:
+        with session.at_home(activity) as cursor, attached(cursor, draft):
+            activity.use(cursor, activity.phase)
+            try:
+                yield cursor
+            finally:
+                activity.leave()
+        return
+    version = session.settings_version
+    cursor = session.acquire()
+    try:
+        activity.use(cursor, activity.phase)
+        with attached(cursor, draft):
+            yield cursor
+    finally:
+        activity.leave()
+        session.release(cursor, version)
+
+
+@contextmanager
+def attached(cursor: Cursor, draft: Plan) -> Iterator[None]:
+    """Lend a cursor the relations of a plan."""
+    for name, table in draft.relations.items():
+        cursor.attach(name, table)
+    try:
+        yield
+    finally:
+        for name in draft.relations:
+            cursor.detach(name)
+
+
+def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    session = draft.request.session
+    seen = words(draft.text)
+    home = not session.temporary.isdisjoint(seen)
+    if _RESERVED not in seen and seen.isdisjoint(engine.catalog.source_words):
+        return replace(draft, home=home) if home else draft
+    relations: dict[str, Any] = {}
+    locations: list[str] = []
+    context = Context(engine, session, draft.request.query_id)
+
+    def lookup(name: Name) -> str | None:
+        if (make := system.lookup(name)) is not None:
+            key = f"_{_RESERVED}_{secrets.token_hex(6)}"
+            relations[key] = make(context)
+            return quote(key)
+        source = engine.catalog.sources.get(name.fold())
+        if source is None or name.table.casefold() in session.temporary:
+            return None
+        locations.append(source.location)
+        activity.sources = tuple(locations)
+        engine.storage.refresh(source.location)
+        return relation.reader(source.location, source.format, source.options)
+
+    from neurolake.sql.names import resolve
+
+    resolved = resolve(draft.text, lookup, session.schema)
+    names = tuple(str(engine.catalog.sources[n].name) for n in resolved.found if n in engine.catalog.sources)
+    return replace(draft, text=resolved.text, relations=relations, sources=names, home=home)
+
+
+def _bind_call(engine: Engine, draft: Plan) -> Plan:
+    call = engine.read_call(draft.text, draft.request.values)
+    found = find(call.name)
+    secret = {a.name for a in found.arguments if a.secret}
+    names = [a.name for a in found.arguments]
+    hidden = [
+        span for key, span in call.spans.items()
+        if (key if isinstance(key, str) else names[key] if key < len(names) else "") in secret
+    ]  # fmt: skip
+    markers = engine.parse(draft.text)[0].parameters
+    return replace(
+        draft,
+        schema=found.returns,
+        returns_rows=True,
+        parameters=tuple((name, "UNKNOWN") for name in sorted(markers)),
+        detail=(found, call, statements.masked(draft.text, hidden)),
+    )
+
+
+def _bind_explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    text, analyze = statements.explained(draft.text)
+    inner = plan(engine, replace(draft.request, text=text), activity)
+    if inner.kind not in (Kind.SELECT, Kind.WRITE, Kind.DDL) or (analyze and inner.kind is not Kind.SELECT):
+        raise errors.NotSupported(
+            f"EXPLAIN{' ANALYZE' if analyze else ''} of a {inner.verb} statement is not supported.",
+            next_step="Explain a SELECT.",
+        )
+    return replace(
+        draft, schema=EXPLANATION, returns_rows=True, parameters=inner.parameters, home=inner.home,
+        relations=inner.relations, sources=inner.sources, detail=(inner, analyze),
+    )  # fmt: skip
+
+
+def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """May this principal do this? Settings of the instance and reserved names are closed to everybody."""
+    if draft.kind is Kind.SET:
+        engine.check_setting(draft.request.session, draft.detail)
+    if draft.kind is Kind.CALL:
+        found, _, shown = draft.detail
+        activity.text = shown
+        if found.privilege != "call" and not draft.request.principal.is_admin:
+            raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege}.")
+        return draft
+    if not draft.request.principal.is_admin:
+        raise errors.AccessDenied("This release knows one role, admin; every other is denied.")
+    if draft.kind is Kind.DDL and draft.verb in ("CREATE", "ATTACH"):
+        _refuse_reserved(draft.text)
+    return draft
+
+
+def _refuse_reserved(text: str) -> None:
+    target = statements.target_of(text)
+    made = statements.made_of(text)
+    reserved = (target and target[-2:-1] == ("neurolake",)) or (
+        made in ("SCHEMA", "DATABASE", "ATTACH")
+        and target
+        and target[-1] in ("neurolake", "__neurolake", "lake")
+    )
+    if reserved:
+        raise errors.InvalidRequest(
+            "The name neurolake is the system's own.", code="reserved_name", next_step="Choose another name."
+        )
+
+
+def optimise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """Rewrite what DuckDB's own optimiser does not. In doubt the text stays."""
+    settings = engine.settings_of(draft.request.session)
+    if draft.kind is not Kind.SELECT or not settings.optimizer:
+        return draft
+    from neurolake.optimizer import Context as Rewriting
+    from neurolake.optimizer import optimise as rewrite
+
+    with borrowed(draft, activity) as cursor:
+        rewriting = Rewriting(describe=lambda relation: _types(cursor, relation))
+        done = rewrite(draft.text, rewriting, off=frozenset(settings.optimizer_rules_off))
+    if not done.fired:
+        return draft
+    return replace(draft, text=done.text, asked=draft.text, rules=done.fired)
+
+
+def _types(cursor: Cursor, relation_sql: str) -> dict[str, str] | None:
+    try:
+        seen = cursor.bind(f"SELECT * FROM {relation_sql}")
+    except errors.NeuroLakeError:
+        return None
+    return dict(zip(seen.names, seen.types, strict=True))
+
+
+def gate(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """The last look, at exactly the text that runs: what was rewritten must bind as what was asked."""
+    if draft.rules:
+        draft = _proved(draft, activity)
+    if draft.kind is Kind.SELECT and any(t for t in draft.types if _needs_encoding(t)):
+        draft = _encoded(draft, activity)
+    return draft
+
+
+def _proved(draft: Plan, activity: Activity) -> Plan:
+    try:
+        after = _bound(draft, activity)
+    except errors.NeuroLakeError:
+        after = None
+    if after is not None and after.types == draft.types and after.schema == draft.schema:
+        return draft
+    return replace(draft, text=draft.asked, rules=())
+
+
+def _needs_encoding(duckdb_type: str) -> bool:
+    return any(name in duckdb_type for name in _ENCODED)
+
+
+def _encoded(draft: Plan, activity: Activity) -> Plan:
+    if draft.schema is None:
+        return draft
+    columns = [f"c{position}" for position in range(len(draft.types))]
+    shown = ", ".join(
+        (f"CAST({column} AS VARCHAR)" if _needs_encoding(kind) else column) + f" AS {quote(name)}"
+        for column, kind, name in zip(columns, draft.types, draft.schema.names, strict=True)
+    )
+    wrapped = replace(draft, text=f"SELECT {shown} FROM ({draft.text}\n) AS encoded({', '.join(columns)})")
+    return replace(wrapped, schema=_bound(wrapped, activity).schema)
+
+
+STAGES = (parse, bind, authorise, optimise, gate)

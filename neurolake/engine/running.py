@@ -1,0 +1,370 @@
+"""Executing: admit → run → account. Every kind of statement has one function here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neurolake import errors, procedures
+from neurolake._duckdb import Cursor
+from neurolake.activity import Activity
+from neurolake.engine import planning
+from neurolake.interrupts import hears_ctrl_c
+from neurolake.query import Kind, Plan, Values
+from neurolake.result import CursorStream, Finish, Limits, Result, TableStream
+from neurolake.sql import statements
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+
+QUEUE_POLL_S = 0.05
+ALONE = frozenset(
+    ("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT")
+)
+"""Verbs that run without a transaction around them."""
+
+
+class Admission:
+    """How many statements run at once; the rest queue, and past the queue they are refused."""
+
+    def __init__(self, running_max: int, queue_max: int, wait_s: float) -> None:
+        self._slots = threading.BoundedSemaphore(running_max)
+        self._queue_max = queue_max
+        self._wait_s = wait_s
+        self._queued = 0
+
+    @contextmanager
+    def admitted(self, activity: Activity) -> Iterator[None]:
+        """Hold a slot for the block.
+
+        Raises:
+            Unavailable: the queue is full, or the wait was too long.
+        """
+        if not self._slots.acquire(blocking=False):
+            self._queue(activity)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _queue(self, activity: Activity) -> None:
+        if self._queued >= self._queue_max:
+            raise errors.Unavailable(
+                "The server is busy and its queue is full.",
+                code="overloaded",
+                next_step="Try again in a moment.",
+            )
+        phase, activity.phase = activity.phase, "queued"
+        self._queued += 1
+        waited_s = 0.0
+        try:
+            while not self._slots.acquire(timeout=QUEUE_POLL_S):
+                activity.check()
+                waited_s += QUEUE_POLL_S
+                if waited_s > self._wait_s:
+                    raise errors.Unavailable(
+                        "The statement waited too long for its turn.", code="overloaded",
+                        next_step="Try again, or raise queue_wait_s or concurrent_statements_max.",
+                    )  # fmt: skip
+        finally:
+            self._queued -= 1
+            activity.phase = phase
+
+
+def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    """Run a plan. The result must be closed, by reading it to its end or otherwise."""
+    activity.phase = "running"
+    return _RUN[plan.kind](engine, plan, activity, finish)
+
+
+def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    session = plan.request.session
+    if plan.home:
+        with session.at_home(activity) as cursor:
+            result = _stream(engine, plan, activity, finish, cursor, activity.leave)
+            session.streams_at_home(result)
+        return result
+    version = session.settings_version
+    cursor = session.acquire()
+
+    def release() -> None:
+        activity.leave()
+        session.release(cursor, version)
+
+    return _stream(engine, plan, activity, finish, cursor, release)
+
+
+def _stream(
+    engine: Engine,
+    plan: Plan,
+    activity: Activity,
+    finish: Finish,
+    cursor: Cursor,
+    release: Callable[[], None],
+) -> Result:
+    relations = tuple(plan.relations)
+
+    def done() -> None:
+        for name in relations:
+            cursor.detach(name)
+        release()
+
+    try:
+        for name, table in plan.relations.items():
+            cursor.attach(name, table)
+        activity.use(cursor, "running")
+        with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
+            reader = cursor.stream(
+                plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema)
+            )
+        activity.phase = "streaming"
+        _check_schema(plan, reader.schema)
+    except BaseException:
+        done()
+        raise
+    stream = CursorStream(reader, cursor, done)
+    return Result(reader.schema, stream, activity, finish, engine.limits(plan), plan.rules)
+
+
+def _check_schema(plan: Plan, schema: pa.Schema) -> None:
+    if plan.schema is not None and schema != plan.schema:
+        raise errors.Unavailable(
+            "What the statement reads has changed its columns since it was planned.",
+            code="plan_stale",
+            next_step="Run the statement again.",
+        )
+
+
+def _ctrl_c(activity: Activity) -> None:
+    activity.stop(errors.Cancelled("The statement was cancelled by Ctrl-C."))
+
+
+def table_result(engine: Engine, plan: Plan, activity: Activity, finish: Finish, table: pa.Table) -> Result:
+    """A result whose rows are there already."""
+    limits: Limits = engine.limits(plan)
+    return Result(table.schema, TableStream(table), activity, finish, limits)
+
+
+def count_result(engine: Engine, plan: Plan, activity: Activity, finish: Finish, count: int) -> Result:
+    """The answer of a statement that changes things."""
+    return table_result(engine, plan, activity, finish, pa.table({"Count": [count]}, schema=planning.COUNT))
+
+
+def _write(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    answer = engine.change(plan, activity, partial(_run_text, plan))
+    if isinstance(answer, pa.Table):
+        return table_result(engine, plan, activity, finish, answer)
+    return count_result(engine, plan, activity, finish, answer)
+
+
+def _run_text(plan: Plan, cursor: Cursor) -> int | pa.Table:
+    with planning.attached(cursor, plan):
+        if plan.returns_rows:
+            return cursor.table(plan.text, plan.request.values)
+        return cursor.run(plan.text, plan.request.values)
+
+
+def change(
+    engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]
+) -> int | pa.Table:
+    """Do a write with its catalog event in one transaction: the session's open one, or one of its own."""
+    session = plan.request.session
+    target = statements.target_of(plan.text)
+    with (
+        planning.borrowed(replace(plan, relations={}), activity) as cursor,
+        engine.admission.admitted(activity),
+        hears_ctrl_c(partial(_ctrl_c, activity)),
+    ):
+        activity.phase = "running"
+        if session.in_transaction():
+            answer = work(cursor)
+            if event_of := _event_of(plan, target):
+                session.events.append(
+                    engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name)
+                )
+        elif plan.verb in ALONE:
+            answer = work(cursor)
+            engine.catalog.touch()
+        else:
+            answer = _own_transaction(engine, plan, activity, cursor, work)
+        if plan.home and plan.kind is Kind.DDL:
+            session.temporary = _temporary(cursor)
+            session.settings_version += 1
+    return answer
+
+
+def _own_transaction(
+    engine: Engine, plan: Plan, activity: Activity, cursor: Cursor, work: Callable[[Cursor], int | pa.Table]
+) -> int | pa.Table:
+    events = []
+    cursor.run("BEGIN")
+    try:
+        answer = work(cursor)
+        if event_of := _event_of(plan, statements.target_of(plan.text)):
+            events.append(engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name))
+        activity.check()
+        cursor.run("COMMIT")
+    except BaseException:
+        _roll_back(cursor)
+        raise
+    engine.outbox.apply(events)
+    return answer
+
+
+def _roll_back(cursor: Cursor) -> None:
+    try:
+        cursor.run("ROLLBACK")
+    except errors.NeuroLakeError:
+        return  # the engine has rolled it back by itself
+
+
+def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str] | None:
+    """The verb and object of a write's catalog event; None for one that does not touch the lake's own tables."""
+    if target is None or (len(target) == 3 and target[0].casefold() != "lake"):
+        return None
+    if plan.verb == "COPY" and not statements.copies_in(plan.text):
+        return None
+    session = plan.request.session
+    if target[-1].casefold() in session.temporary or (
+        plan.kind is Kind.DDL and statements.is_temporary(plan.text)
+    ):
+        return None
+    schema = target[-2] if len(target) > 1 else session.schema
+    made = statements.made_of(plan.text)
+    return plan.verb if made == plan.verb else f"{plan.verb} {made}", f"{schema}.{target[-1]}"
+
+
+def _temporary(cursor: Cursor) -> frozenset[str]:
+    rows = cursor.rows(
+        "SELECT table_name FROM duckdb_tables() WHERE temporary "
+        "UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
+    )
+    return frozenset(row[0].casefold() for row in rows)
+
+
+def _transaction(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    session = plan.request.session
+    {Kind.BEGIN: begin, Kind.COMMIT: commit, Kind.ROLLBACK: rollback}[plan.kind](engine, session, activity)
+    return count_result(engine, plan, activity, finish, 0)
+
+
+def begin(engine: Engine, session: Any, activity: Activity | None = None) -> None:
+    """Open a transaction on the session's home cursor."""
+    session.refuse_foreign_transaction()
+    with session.at_home(activity) as cursor:
+        cursor.run("BEGIN")
+        session.began()
+
+
+def commit(engine: Engine, session: Any, activity: Activity | None = None) -> None:
+    """Commit the session's transaction, then apply what it changed to the catalog."""
+    _refuse_outside(session)
+    with session.at_home(activity) as cursor:
+        try:
+            cursor.run("COMMIT")
+        except errors.NeuroLakeError:
+            _roll_back(cursor)
+            session.ended()
+            raise
+        events = session.ended()
+        session.temporary = _temporary(cursor) if session.temporary else session.temporary
+    engine.outbox.apply(events)
+
+
+def rollback(engine: Engine, session: Any, activity: Activity | None = None) -> None:
+    """Undo the session's transaction."""
+    _refuse_outside(session)
+    with session.at_home(activity) as cursor:
+        session.ended()
+        _roll_back(cursor)
+        session.settings_version += 1
+        session.temporary = _temporary(cursor) if session.temporary else session.temporary
+
+
+def _refuse_outside(session: Any) -> None:
+    if not session.in_transaction():
+        raise errors.InvalidRequest(
+            "No transaction is open.", code="no_transaction", next_step="BEGIN one first."
+        )
+
+
+def _set(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    engine.change_setting(plan.request.session, plan.detail, plan.text, activity)
+    return count_result(engine, plan, activity, finish, 0)
+
+
+def _call(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    found, call, shown = plan.detail
+    if any(value is statements.Unbound for value in (*call.positional, *call.named.values())):
+        raise errors.InvalidRequest("A parameter of the call has no value.", code="parameter_missing")
+    activity.text = shown
+    arguments: Mapping[str, Any] = procedures.bind(found, call.positional, call.named)
+    context = procedures.Context(engine, plan.request.session, activity.query_id)
+    return table_result(engine, plan, activity, finish, found.function(context, **arguments))
+
+
+def _explain(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    inner, analyze = plan.detail
+    verb = "EXPLAIN ANALYZE" if analyze else "EXPLAIN"
+    with planning.borrowed(plan, activity) as cursor, engine.admission.admitted(activity):
+        rows = cursor.rows(f"{verb} {inner.text}", plan.request.values)
+    rows += [
+        ("neurolake_sql", inner.text),
+        ("neurolake_rules", ", ".join(inner.rules) or "none"),
+        ("neurolake_sources", ", ".join(inner.sources) or "none"),
+    ]
+    table = pa.table(list(zip(*rows, strict=True)), schema=planning.EXPLANATION)
+    return table_result(engine, plan, activity, finish, table)
+
+
+def _script(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    *first, last = plan.parts
+    for text in first:
+        activity.check()
+        step = engine.plan_within(replace(plan.request, text=text, values=None), activity)
+        with execute(engine, step, activity, _unaccounted) as result:
+            for _ in result:
+                activity.rows_out = activity.bytes_out = 0
+    step = engine.plan_within(replace(plan.request, text=last), activity)
+    return execute(engine, step, activity, finish)
+
+
+def _unaccounted(activity: Activity, problem: BaseException | None) -> None:
+    """A step of a script is no statement of its own: the script is accounted as one."""
+
+
+def many(engine: Engine, plan: Plan, activity: Activity, rows: Iterator[Values]) -> int:
+    """Run one write for every set of values, all or none of them; how many rows it changed in all."""
+
+    def work(cursor: Cursor) -> int:
+        with planning.attached(cursor, plan):
+            total = 0
+            for values in rows:
+                activity.check()
+                total += cursor.run(plan.text, values)
+        return total
+
+    done = engine.change(plan, activity, work)
+    assert isinstance(done, int)
+    return done
+
+
+_RUN: Mapping[Kind, Callable[[Any, Plan, Activity, Finish], Result]] = {
+    Kind.SELECT: _select,
+    Kind.LOCAL: _select,
+    Kind.WRITE: _write,
+    Kind.DDL: _write,
+    Kind.BEGIN: _transaction,
+    Kind.COMMIT: _transaction,
+    Kind.ROLLBACK: _transaction,
+    Kind.SET: _set,
+    Kind.CALL: _call,
+    Kind.EXPLAIN: _explain,
+    Kind.SCRIPT: _script,
+}

@@ -1,0 +1,104 @@
+"""SET, RESET and USE: what a session may change, and how it reaches every cursor of the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurolake import errors
+from neurolake.activity import Activity
+from neurolake.config import SETTINGS
+from neurolake.sql.statements import Setting
+from neurolake.sql.text import quote, split_identifier
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+    from neurolake.session import Session
+
+_OURS = frozenset(setting.name for setting in SETTINGS if setting.per_session)
+_FIXED = frozenset(setting.name for setting in SETTINGS if not setting.per_session)
+_ENGINE = frozenset(
+    ("timezone", "calendar", "default_order", "default_null_order", "integer_division", "ieee_floating_point_ops",
+     "scalar_subquery_error_on_multiple_rows", "search_path", "schema")
+)  # fmt: skip
+"""The engine's own settings that belong to one session."""
+
+
+def check(engine: Engine, session: Session, setting: Setting) -> None:
+    """Refuse what is not the session's own to change.
+
+    Raises:
+        AccessDenied: a role that the principal does not have.
+        InvalidRequest: a setting of the instance, or an unknown one.
+    """
+    if setting.name == "role":
+        if setting.value != session.principal.role:
+            raise errors.AccessDenied(
+                f"{session.principal.name} does not have the role {setting.value}.", code="role_denied"
+            )
+    elif (
+        setting.is_global
+        or setting.name in _FIXED
+        or not (setting.is_variable or setting.name in _OURS or setting.name in _ENGINE)
+    ):
+        raise errors.InvalidRequest(
+            f"{setting.name} is no setting of a session.",
+            code="setting_locked",
+            next_step="Settings of the whole lake are changed in neurolake.toml; "
+            f"a session may set {', '.join(sorted(_OURS | _ENGINE))}.",
+        )
+
+
+def change(engine: Engine, session: Session, setting: Setting, text: str, activity: Activity) -> None:
+    """Carry out a change that `check` has let through."""
+    if setting.name == "role":
+        return
+    if setting.name in _OURS and not setting.is_variable:
+        _change_ours(engine, session, setting)
+        return
+    if setting.name == "schema" and setting.value is not None:
+        text = f"USE {_schema(setting.value)}"
+    _try(session, text, activity)
+    key = f"variable {setting.name}" if setting.is_variable else setting.name
+    session.change(key, None if setting.value is None else text)
+    if setting.name == "schema":
+        session.schema = (
+            split_identifier(setting.value)[-1] if setting.value else engine.settings.default_schema
+        )
+
+
+def _schema(name: str) -> str:
+    parts = split_identifier(name)
+    if len(parts) == 1 and parts[0].casefold() != "lake":
+        parts = ["lake", parts[0]]
+    if len(parts) == 1:
+        parts = ["lake", "main"]
+    if parts[0].casefold() != "lake" or len(parts) != 2:
+        raise errors.NotFound(
+            f"There is no schema {name}.", next_step="Schemas of the lake are lake.<schema>."
+        )
+    return ".".join(map(quote, parts))
+
+
+def _try(session: Session, text: str, activity: Activity) -> None:
+    """Run it on the home cursor, which keeps it; what fails there changes nothing."""
+    with session.at_home(activity) as cursor:
+        cursor.run(text)
+
+
+def _change_ours(engine: Engine, session: Session, setting: Setting) -> None:
+    default = getattr(engine.settings, setting.name)
+    wanted = default if setting.value is None else setting.value
+    base = session.own_settings or engine.settings
+    settings = base if wanted is default else base.with_session(**{setting.name: wanted})
+    if wanted is default:
+        settings = engine.settings.with_session(
+            **{
+                name: getattr(base, name)
+                for name in _OURS
+                if name != setting.name and getattr(base, name) != getattr(engine.settings, name)
+            }
+        )
+    session.own_settings = settings
+    session.dialect = settings.dialect
+    session.timeout_s = settings.statement_timeout_s
+    session.settings_version += 1

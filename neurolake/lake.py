@@ -1,0 +1,157 @@
+"""The embedded lake: a home folder opened in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from neurolake import errors, loading
+from neurolake.config import Settings, load
+from neurolake.engine import Engine
+from neurolake.home import Home
+from neurolake.query import OWNER, Request, Values
+from neurolake.result import Result
+from neurolake.sql.text import Name
+
+__all__ = ["EmbeddedLake", "Lake"]
+
+
+class Lake:
+    """What every lake can do, embedded or remote. `neurolake.connect` opens one; `with` closes it.
+
+    The two primitives, `sql` and `load`, differ between the two; everything else is composed of them.
+    """
+
+    def sql(
+        self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object
+    ) -> Result:
+        """Run one statement.
+
+        Args:
+            text: the SQL, with `?` or `$name` for parameters.
+            values: the parameters: a sequence for `?`, a mapping for `$name`.
+            timeout_s: stop after so long.
+            named: parameters by name, as keywords.
+
+        Raises:
+            NeuroLakeError: what went wrong, with a stable code and a next step.
+        """
+        raise NotImplementedError
+
+    def load(self, name: str, data: object, mode: str = "create", keys: Sequence[str] = ()) -> int:
+        """Put a table, a frame or a file into a managed table, all of it or nothing; how many rows it brought.
+
+        `mode` is create, append, create_append, replace, or upsert by `keys`.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the lake. Statements in flight are cancelled."""
+        raise NotImplementedError
+
+    def _execute(self, text: str) -> None:
+        with self.sql(text):
+            pass
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of this thread in the block are one transaction: committed at its end, or rolled back."""
+        self._execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._execute("ROLLBACK")
+            raise
+        self._execute("COMMIT")
+
+    def call(self, procedure: str, *positional: object, **named: object) -> pa.Table:
+        """Call a procedure; its answer as an Arrow table. `CALL neurolake.<name>(…)` does the same in SQL."""
+        placed = [f"${position}" for position in range(1, len(positional) + 1)]
+        placed += [f"{name} => ${len(positional) + number}" for number, name in enumerate(named, 1)]
+        text = f"CALL neurolake.{procedure}({', '.join(placed)})"
+        values = [*positional, *named.values()]
+        return self.sql(text, values or None).arrow()
+
+    def register(
+        self,
+        name: str,
+        location: str | Path,
+        format: str | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> pa.Table:
+        """Give files a name: a path or URL, a glob, a folder, a hive-partitioned tree."""
+        return self.call(
+            "register", name, str(location), format=format, options=dict(options) if options else None
+        )
+
+    def unregister(self, name: str) -> pa.Table:
+        """Forget a registered source. Its files stay."""
+        return self.call("unregister", name)
+
+    def cancel(self, query_id: str) -> pa.Table:
+        """Cancel a running statement by its id."""
+        return self.call("cancel", query_id)
+
+    def tables(self) -> list[str]:
+        """The names of all tables, views and sources."""
+        rows = self.sql(
+            "SELECT DISTINCT table_schema, table_name FROM neurolake.columns ORDER BY ALL"
+        ).fetchall()
+        return [str(Name(schema, table)) for schema, table in rows]
+
+    def __getitem__(self, name: str) -> Result:
+        return self.sql(f"SELECT * FROM {Name.parse(name).sql()}")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.tables()
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class EmbeddedLake(Lake):
+    """A lake in this process. Thread-safe: many threads may share it, each result on a cursor of its own."""
+
+    def __init__(self, home: Home, settings: Settings, *, in_memory: bool = False) -> None:
+        self.engine = Engine(home, settings, in_memory=in_memory)
+        self.session = self.engine.session(OWNER, per_thread=True)
+
+    @classmethod
+    def open(cls, path: str | Path, **flags: object) -> EmbeddedLake:
+        """Open a home folder, made if missing; ':memory:' keeps nothing."""
+        if str(path) == ":memory:":
+            return cls(Home.memory(), load(None, flags=flags), in_memory=True)
+        home = Home.open(path, create=True)
+        try:
+            return cls(home, load(home.path, flags=flags))
+        except BaseException:
+            home.close()
+            raise
+
+    def sql(
+        self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object
+    ) -> Result:
+        """Run one statement. See `Lake.sql`."""
+        if named and values is not None:
+            raise errors.InvalidRequest(
+                "Give parameters once: as a sequence, a mapping, or keywords.", code="parameters"
+            )
+        return self.engine.run(Request(text, self.session, named or values, timeout_s=timeout_s))
+
+    def load(self, name: str, data: object, mode: str = "create", keys: Sequence[str] = ()) -> int:
+        """Load data into a managed table. See `Lake.load`."""
+        return loading.load(self.engine, self.session, name, data, mode, keys)
+
+    def close(self) -> None:
+        """Close the lake."""
+        self.session.close()
+        self.engine.close()
+
+    def __repr__(self) -> str:
+        return f"<Lake {self.engine.home.path}>"

@@ -1,0 +1,178 @@
+"""`load`: put Arrow data or a file into a managed table, all of it or nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from neurolake import errors
+from neurolake._duckdb import Cursor
+from neurolake.query import Kind, Plan, Request, new_query_id
+from neurolake.sources import relation
+from neurolake.sql.text import Name, columns, quote
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+    from neurolake.session import Session
+
+TWICE = "upsert keys come twice"
+MODES = ("create", "append", "create_append", "replace", "upsert")
+
+
+def load(
+    engine: Engine,
+    session: Session,
+    name: str,
+    data: object,
+    mode: str = "create",
+    keys: Sequence[str] = (),
+    *,
+    temporary: bool = False,
+    client: str = "embedded",
+) -> int:
+    """Load data into a table; how many rows it brought.
+
+    Args:
+        name: the table, `table` or `schema.table`.
+        data: an Arrow table or reader, anything with `__arrow_c_stream__`, a pandas or polars frame, or the path of a
+            Parquet, CSV or JSON file.
+        mode: create | append | create_append | replace | upsert.
+        keys: for upsert, the columns that identify a row.
+
+    Raises:
+        AlreadyExists, NotFound, InvalidRequest: the table and the mode do not fit together; nothing was written.
+    """
+    if mode not in MODES:
+        raise errors.InvalidRequest(
+            f"{mode!r} is not a mode.", code="mode", next_step=f"Use {', '.join(MODES)}."
+        )
+    if (mode == "upsert") != bool(keys):
+        raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
+    target = Name.parse(name, session.schema)
+    if target.fold() in engine.catalog.sources:
+        raise errors.AlreadyExists(
+            f"{target} is a registered source, and read-only.",
+            next_step="Choose another name, or unregister it.",
+        )
+    request = Request(f"LOAD {target} ({mode})", session, query_id=new_query_id(), client=client)
+    verb = "CREATE" if mode in ("create", "replace") else "INSERT"
+    home = temporary or session.in_transaction() or target.table.casefold() in session.temporary
+    made = "TABLE" if verb == "CREATE" else "INTO"
+    text = f"{verb} {'TEMP ' * temporary}{made} {_sql(target, temporary)}"
+    plan = Plan(request, text, engine.versions(session), Kind.DDL, verb, home=home)
+    return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary))
+
+
+def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:
+    relation_sql, attached = _readable(cursor, data)
+    try:
+        existing = _columns(cursor, target, temporary)
+        steps = _steps(_sql(target, temporary), relation_sql, mode, keys, existing, temporary, target)
+        counts = [cursor.run(step) for step in steps]
+    except errors.InvalidRequest as problem:
+        raise _twice(problem, keys) from None
+    finally:
+        if attached:
+            cursor.detach(attached)
+    return max(counts[-2:]) if mode == "upsert" else counts[-1]
+
+
+def _twice(problem: errors.InvalidRequest, keys: Sequence[str]) -> errors.InvalidRequest:
+    if TWICE not in problem.message:
+        return problem
+    return errors.ConstraintViolated(
+        f"Some values of {', '.join(keys)} come more than once in the data; nothing was written.",
+        code="keys_not_unique",
+        next_step="Keep one row for each key, then load again.",
+    )
+
+
+def _readable(cursor: Cursor, data: object) -> tuple[str, str | None]:
+    if isinstance(data, str | Path):
+        located = relation.locate(str(data), None)
+        return relation.reader(located.location, located.format, {}), None
+    name = f"_neurolake_{secrets.token_hex(6)}"
+    cursor.attach(name, arrow(data))
+    return quote(name), name
+
+
+def arrow(data: object) -> pa.Table | pa.RecordBatchReader:
+    """Data that a user has at hand, as Arrow. Frames become Arrow through the stream interface they all have."""
+    if isinstance(data, pa.Table | pa.RecordBatchReader):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(data)
+    if isinstance(data, dict):
+        return pa.table(data)
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        return pa.Table.from_pylist(data)
+    raise errors.InvalidRequest(
+        f"A {type(data).__name__} cannot be loaded.",
+        code="not_loadable",
+        next_step="Give an Arrow table, a pandas or polars frame, a list of dicts, or the path of a file.",
+    )
+
+
+def _columns(cursor: Cursor, target: Name, temporary: bool) -> tuple[str, ...] | None:
+    try:
+        return cursor.bind(f"SELECT * FROM {_sql(target, temporary)}").names
+    except errors.NotFound:
+        return None
+
+
+def _steps(
+    table: str,
+    source: str,
+    mode: str,
+    keys: Sequence[str],
+    existing: tuple[str, ...] | None,
+    temporary: bool,
+    target: Name,
+) -> list[str]:
+    create = (
+        f"CREATE {'OR REPLACE ' * (mode == 'replace')}{'TEMP ' * temporary}TABLE {table} AS FROM {source}"
+    )
+    if mode in ("create", "replace") or (mode == "create_append" and existing is None):
+        if mode == "create" and existing is not None:
+            raise errors.AlreadyExists(
+                f"A table named {target} exists already.",
+                next_step="Use mode append, replace or create_append.",
+            )
+        return [create]
+    if existing is None:
+        raise errors.NotFound(
+            f"There is no table named {target}.", next_step="Use mode create or create_append."
+        )
+    insert = f"INSERT INTO {table} BY NAME FROM {source}"
+    if mode != "upsert":
+        return [insert]
+    missing = [key for key in keys if key.casefold() not in {name.casefold() for name in existing}]
+    if missing:
+        raise errors.NotFound(f"{target} has no column named {missing[0]}.", code="key_unknown")
+    return _upsert(table, source, keys)
+
+
+def _upsert(table: str, source: str, keys: Sequence[str]) -> list[str]:
+    """Read the source once, refuse keys that come twice, replace the rows that match, add the others."""
+    staged = f"_neurolake_upsert_{secrets.token_hex(6)}"
+    listed = columns(keys)
+    matched = " AND ".join(f"t.{quote(k)} IS NOT DISTINCT FROM s.{quote(k)}" for k in keys)
+    once = f"SELECT error('{TWICE}') FROM temp.{staged} GROUP BY {listed} HAVING count(*) > 1"
+    return [
+        f"CREATE TEMP TABLE {staged} AS FROM {source}",
+        f"CREATE TEMP TABLE {staged}_checked AS SELECT count(*) AS n FROM ({once})",
+        f"DELETE FROM {table} t USING temp.{staged} s WHERE {matched}",
+        f"DROP TABLE temp.{staged}_checked",
+        f"INSERT INTO {table} BY NAME FROM temp.{staged}",
+        f"DROP TABLE temp.{staged}",
+    ]
+
+
+def _sql(target: Name, temporary: bool) -> str:
+    return f"temp.main.{quote(target.table)}" if temporary else target.sql()

@@ -1,0 +1,64 @@
+"""Metrics and traces of one lake: what is counted, and a span for each stage when the process traces."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+DURATIONS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+_QUIET: AbstractContextManager[None] = nullcontext()
+
+
+class Metrics:
+    """The counters of one lake, in a registry of its own, so that two lakes in a process share nothing."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self.registry: CollectorRegistry = CollectorRegistry()
+        self._statements = Counter(
+            "neurolake_statements", "Statements that ended, by state.", ["state"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "neurolake_statement_seconds",
+            "How long statements took.",
+            registry=self.registry,
+            buckets=DURATIONS_S,
+        )
+        self._rows = Counter("neurolake_rows_out", "Rows delivered.", registry=self.registry)
+        self._bytes = Counter("neurolake_bytes_out", "Arrow bytes delivered.", registry=self.registry)
+        self._states: dict[str, Any] = {}
+
+    def ended(self, state: str, seconds: float, rows: int, bytes_out: int) -> None:
+        """Count one statement's end."""
+        counter = self._states.get(state)
+        if counter is None:
+            counter = self._states[state] = self._statements.labels(state)
+        counter.inc()
+        self._seconds.observe(seconds)
+        self._rows.inc(rows)
+        self._bytes.inc(bytes_out)
+
+
+def stage(name: str, query_id: str) -> AbstractContextManager[None]:
+    """A span around one stage, where the process has set up OpenTelemetry; free where it has not."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return _QUIET
+    return _span(name, query_id)
+
+
+@contextmanager
+def _span(name: str, query_id: str) -> Iterator[None]:
+    from opentelemetry import trace
+
+    attributes = {"neurolake.query_id": query_id}
+    with trace.get_tracer("neurolake").start_as_current_span(
+        f"neurolake.{name}", attributes=attributes, record_exception=False
+    ) as span:
+        span.add_event(name, attributes)
+        yield

@@ -1,0 +1,71 @@
+"""The outbox: how the managed tables and the metadata agree after any crash or rollback.
+
+A write inserts its event in the same DuckDB transaction. After the commit the event is applied to the metadata store,
+idempotently, and later removed; opening a home applies what a crash left behind.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+
+from neurolake._duckdb import CATALOG, Cursor, Instance
+from neurolake.catalog import Catalog, Event
+
+SCHEMA = "__neurolake"
+TABLE = f'{CATALOG}."{SCHEMA}".outbox'
+REMOVE_AT = 256
+"""Applied events are removed so many at a time: each removal is a commit of its own."""
+
+
+class Outbox:
+    """The outbox of one open lake."""
+
+    def __init__(self, instance: Instance, catalog: Catalog) -> None:
+        self._instance = instance
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._applied: list[str] = []
+        instance.acquire_and(self._prepare)
+
+    def _prepare(self, cursor: Cursor) -> None:
+        cursor.run(f'CREATE SCHEMA IF NOT EXISTS {CATALOG}."{SCHEMA}"')
+        cursor.run(
+            f"CREATE TABLE IF NOT EXISTS {TABLE} (event_id VARCHAR, query_id VARCHAR, verb VARCHAR, "
+            "object VARCHAR, user_name VARCHAR, happened_at DOUBLE)"
+        )
+        left = [Event(*row) for row in cursor.rows(f"FROM {TABLE}")]
+        if left:
+            self.apply(left)
+            self.remove_applied()
+
+    def append(self, cursor: Cursor, query_id: str, verb: str, target: str, user_name: str) -> Event:
+        """Add an event inside the cursor's open transaction."""
+        event = Event(secrets.token_hex(8), query_id, verb, target, user_name, time.time())
+        cursor.run(
+            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)",
+            [event.event_id, event.query_id, event.verb, event.object, event.user_name, event.at],
+        )
+        return event
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Take over events whose transaction has committed."""
+        if not events:
+            return
+        self._catalog.apply(events)
+        with self._lock:
+            self._applied.extend(event.event_id for event in events)
+            due = len(self._applied) >= REMOVE_AT
+        if due:
+            self.remove_applied()
+
+    def remove_applied(self) -> None:
+        """Remove from the outbox what was applied."""
+        with self._lock:
+            done, self._applied = self._applied, []
+        if done:
+            self._instance.acquire_and(
+                lambda cursor: cursor.run(f"DELETE FROM {TABLE} WHERE event_id IN (SELECT unnest(?))", [done])
+            )

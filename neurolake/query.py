@@ -1,0 +1,142 @@
+"""The values that flow: a Request becomes a Plan, a Plan becomes a stream.
+
+They are frozen: a stage never changes one, it makes the next.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from neurolake.session import Session
+
+Values = Sequence[object] | Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, in which one role."""
+
+    name: str
+    role: str
+    is_admin: bool = False
+
+
+OWNER = Principal("owner", "admin", is_admin=True)
+"""The embedded owner of a home folder is its administrator."""
+
+
+class Kind(Enum):
+    """What a statement does, which decides where and how it runs."""
+
+    SELECT = "select"
+    """Streams rows, changes nothing."""
+    WRITE = "write"
+    """Changes rows; runs to its end at once."""
+    DDL = "ddl"
+    """Changes the catalog; runs to its end at once."""
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SET = "set"
+    """Changes the session."""
+    CALL = "call"
+    """Runs one of our procedures."""
+    EXPLAIN = "explain"
+    LOCAL = "local"
+    """Lives on the session's home cursor: PREPARE, EXECUTE, DEALLOCATE."""
+    SCRIPT = "script"
+    """Several statements; the last one's result is the script's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One statement as it arrives.
+
+    Args:
+        text: the SQL, in the session's dialect.
+        session: whose settings, transaction and temporary tables it sees.
+        values: the parameters, by position or by name.
+        query_id: its id in history, logs, traces, tickets and errors.
+        client: what the client calls itself.
+        timeout_s: stop after so long; None takes the session's or the setting's.
+        alive: asked now and then; False means that nobody waits for the answer any more.
+    """
+
+    text: str
+    session: Session
+    values: Values = None
+    query_id: str = ""
+    client: str = "embedded"
+    timeout_s: float | None = None
+    alive: Callable[[], bool] | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.session.principal
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The state of the world a plan was made under; `execute` compares them and plans again when one moved."""
+
+    catalog: int
+    policy: int
+    role: str
+    settings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement ready to run.
+
+    Args:
+        request: what was asked.
+        kind: what it does.
+        text: what runs: names resolved, rules applied.
+        schema: of the rows; None until parameters are bound, or where only running can tell.
+        parameters: (name, DuckDB type) in order; type 'UNKNOWN' where nothing tells.
+        relations: Arrow tables the text reads by name, attached to the cursor that runs it.
+        rules: the optimiser rules that fired.
+        asked: the text before the optimiser.
+        returns_rows: it answers with rows of its own, rather than with a count.
+        home: it must run on the session's home cursor.
+        sources: names of the registered sources it reads.
+    """
+
+    request: Request
+    text: str
+    versions: Versions
+    kind: Kind = Kind.SELECT
+    verb: str = "SELECT"
+    schema: pa.Schema | None = None
+    types: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    asked: str = ""
+    relations: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    home: bool = False
+    returns_rows: bool = False
+    sources: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    """The statements of a script."""
+    detail: Any = None
+    """What one kind needs beyond the rest: a procedure's call, an EXPLAIN's inner plan, the settings to change."""
+
+
+def new_query_id() -> str:
+    """A unique id that sorts by time.
+
+    >>> first, second = new_query_id(), new_query_id()
+    >>> first != second, len(first)
+    (True, 20)
+    """
+    return f"{time.time_ns() // 1000:014x}"[-14:] + secrets.token_hex(3)

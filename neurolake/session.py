@@ -1,0 +1,161 @@
+"""A session: who is connected, what they have set, and the home cursor of their transaction and temporary tables."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from neurolake import errors
+from neurolake._duckdb import Cursor, Instance
+from neurolake.activity import Activity
+from neurolake.catalog import Event
+from neurolake.config import Settings
+from neurolake.query import Principal
+from neurolake.result import Result
+from neurolake.sql.text import DEFAULT_SCHEMA
+
+QUEUE_POLL_S = 0.05
+
+
+class Session:
+    """One session on one instance. Its statements may run side by side; those at home take turns.
+
+    Args:
+        instance: the open database.
+        principal: who it belongs to.
+        client: what the client calls itself.
+        per_thread: the embedded lake's rule: a transaction belongs to the thread that began it.
+    """
+
+    def __init__(
+        self, instance: Instance, principal: Principal, *, client: str = "embedded", per_thread: bool = False
+    ) -> None:
+        self.principal = principal
+        self.client = client
+        self.dialect = "duckdb"
+        self.schema = DEFAULT_SCHEMA
+        self.timeout_s: float | None = None
+        self.own_settings: Settings | None = None
+        self.settings: dict[str, str] = {}
+        self.settings_version = 0
+        self.temporary: frozenset[str] = frozenset()
+        self.events: list[Event] = []
+        self.transaction = False
+        self._owner: int | None = None
+        self._per_thread = per_thread
+        self._instance = instance
+        self._turn = threading.Lock()
+        self._home: Cursor | None = None
+        self._unread: weakref.ref[Result] | None = None
+        self._idle: list[Cursor] = []
+        self.closed = False
+
+    def in_transaction(self) -> bool:
+        """Whether the caller's statements belong to an open transaction."""
+        return self.transaction and (not self._per_thread or self._owner == threading.get_ident())
+
+    def acquire(self) -> Cursor:
+        """A cursor of its own for one statement, with this session's settings."""
+        if not self.settings:
+            return self._instance.acquire()
+        while self._idle:
+            cursor = self._idle.pop()
+            if cursor.generation == self._instance.generation:
+                return cursor
+        return self._configured(self._instance.cursor())
+
+    def release(self, cursor: Cursor, settings_version: int) -> None:
+        """Give back a cursor that `acquire` gave under that version of the settings."""
+        if self.closed or settings_version != self.settings_version:
+            cursor.close()
+        elif self.settings:
+            self._idle.append(cursor)
+        else:
+            self._instance.release(cursor)
+
+    def _configured(self, cursor: Cursor) -> Cursor:
+        for statement in self.settings.values():
+            cursor.run(statement)
+        return cursor
+
+    def change(self, key: str, statement: str | None) -> None:
+        """Remember a setting for every cursor of this session; None forgets it."""
+        if statement is None:
+            self.settings.pop(key, None)
+        else:
+            self.settings[key] = statement
+        self.settings_version += 1
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def at_home(self, activity: Activity | None = None) -> Iterator[Cursor]:
+        """Take a turn on the home cursor. An unread result ahead is set aside first, so nobody waits for a reader."""
+        while not self._turn.acquire(timeout=QUEUE_POLL_S):
+            if activity is not None:
+                activity.check()
+        try:
+            if self.closed:
+                raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
+            if (unread := self._unread and self._unread()) is not None:
+                unread.set_aside()
+            self._unread = None
+            yield self._home_cursor()
+        finally:
+            self._turn.release()
+
+    def _home_cursor(self) -> Cursor:
+        if self._home is not None and self._home.generation != self._instance.generation:
+            self._home = None
+            self.events.clear()
+            self.temporary = frozenset()
+            if self.transaction:
+                self.transaction = False
+                raise errors.Unavailable(
+                    "The engine was restarted and the transaction is lost; nothing of it was written.",
+                    code="transaction_lost",
+                    next_step="Run the transaction again.",
+                )
+        if self._home is None:
+            self._home = self._configured(self._instance.cursor())
+        return self._home
+
+    def streams_at_home(self, result: Result) -> None:
+        """Note an open result on the home cursor."""
+        self._unread = weakref.ref(result)
+
+    def began(self) -> None:
+        """A transaction was opened by the calling thread."""
+        self.transaction = True
+        self._owner = threading.get_ident()
+
+    def ended(self) -> list[Event]:
+        """The transaction is over; the events it gathered."""
+        events, self.events = self.events, []
+        self.transaction = False
+        self._owner = None
+        return events
+
+    def refuse_foreign_transaction(self) -> None:
+        """Refuse a transaction of one thread beside that of another."""
+        if self.transaction:
+            raise errors.InvalidRequest(
+                "A transaction is open in this session already.",
+                code="transaction_open",
+                next_step="COMMIT or ROLLBACK it first.",
+            )
+
+    def close(self) -> None:
+        """Roll back what is open and free the cursors. Temporary tables are gone."""
+        with self._turn:
+            self.closed = True
+            if (unread := self._unread and self._unread()) is not None:
+                unread.close()
+            if self._home is not None:
+                self._home.close()
+            for cursor in self._idle:
+                cursor.close()
+            self._idle.clear()
+            self.transaction = False

@@ -1,0 +1,162 @@
+"""Resolve the relations a statement names: only the name's own characters in the text are replaced.
+
+Registered sources and system tables are no objects inside DuckDB, so that what a procedure changes holds for the very
+next statement of every session, inside open transactions too. The rest of the user's text stays byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+
+from neurolake import errors
+from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote
+
+Lookup = Callable[[Name], str | None]
+"""Gives the SQL of a relation we resolve, None for one that DuckDB knows itself."""
+
+
+class Resolved(NamedTuple):
+    """The text with names replaced, and the names that were."""
+
+    text: str
+    found: tuple[Name, ...]
+
+
+class Edit(NamedTuple):
+    """Replace text[start:end]."""
+
+    start: int
+    end: int
+    text: str
+
+
+def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA) -> Resolved:
+    """Replace every relation that `lookup` knows.
+
+    Args:
+        text: one statement in DuckDB's dialect.
+        lookup: gives a relation's SQL.
+        schema: what an unqualified name belongs to.
+
+    Raises:
+        NotSupported: the statement writes to such a relation, or cannot be read closely enough.
+
+    >>> sql = resolve("SELECT o.id FROM orders o JOIN x USING (id)", lambda n: "f(1)" if n.table == "orders" else None)
+    >>> sql.text
+    'SELECT o.id FROM f(1) o JOIN x USING (id)'
+    """
+    try:
+        tree = parse_one(text, read="duckdb")
+    except (SqlglotError, RecursionError):
+        return Resolved(text, ())
+    edits: list[Edit] = []
+    found: dict[Name, None] = {}
+    for table in tree.find_all(exp.Table):
+        name = _name(table, schema)
+        if name is None or (not table.args.get("db") and _is_cte(table)):
+            continue
+        relation = lookup(name)
+        if relation is None:
+            continue
+        if _is_target(table):
+            raise errors.NotSupported(
+                f"{name} is a registered source or a system table, and read-only.",
+                code="read_only_relation",
+                next_step="Write to a managed table, or unregister the source first.",
+            )
+        found[name.fold()] = None
+        edits.append(_replacement(table, relation))
+    if found:
+        edits.extend(_qualified_columns(tree, found, schema))
+    return Resolved(_apply(text, edits), tuple(found))
+
+
+def _name(table: exp.Table, schema: str) -> Name | None:
+    parts = [part for part in table.parts if isinstance(part, exp.Identifier)]
+    if len(parts) != len(table.parts) or not parts:
+        return None
+    if len(parts) == 3:
+        if parts[0].name.casefold() != "lake":
+            return None
+        parts = parts[1:]
+    if len(parts) > 2:
+        return None
+    return Name(parts[0].name if len(parts) == 2 else schema, parts[-1].name)
+
+
+def _is_cte(table: exp.Table) -> bool:
+    """Whether an unqualified name means a common table expression in scope."""
+    name = table.name.casefold()
+    node: exp.Expression = table
+    while (parent := node.parent) is not None:
+        if isinstance(parent, exp.With):
+            names: Iterator[exp.CTE] = _visible(parent, node)
+            parent = parent.parent or parent
+        else:
+            with_ = parent.args.get("with_")
+            names = iter(with_.expressions if isinstance(with_, exp.With) else ())
+        if any(cte.alias.casefold() == name for cte in names):
+            return True
+        node = parent
+    return False
+
+
+def _visible(with_: exp.With, inside: exp.Expression) -> Iterator[exp.CTE]:
+    for cte in with_.expressions:
+        if cte is inside:
+            if with_.args.get("recursive"):
+                yield cte
+            return
+        yield cte
+
+
+def _is_target(table: exp.Table) -> bool:
+    parent = table.parent
+    if isinstance(parent, exp.Schema):
+        table, parent = parent, parent.parent  # type: ignore[assignment]
+    targets = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Alter, exp.Merge, exp.TruncateTable)
+    return isinstance(parent, exp.Drop) or (isinstance(parent, targets) and parent.this is table)
+
+
+def _span(first: exp.Expression, last: exp.Expression) -> tuple[int, int]:
+    start, end = first.meta.get("start"), last.meta.get("end")
+    if start is None or end is None:
+        raise errors.NotSupported(
+            "A registered source stands where its name cannot be resolved.",
+            code="name_position",
+            next_step="Write the source in a subquery: (SELECT * FROM name).",
+        )
+    return start, end + 1
+
+
+def _replacement(table: exp.Table, relation: str) -> Edit:
+    parts = table.parts
+    start, end = _span(parts[0], parts[-1])
+    if isinstance(table.parent, exp.Describe | exp.Summarize):
+        return Edit(start, end, f"SELECT * FROM {relation}")
+    if isinstance(table.parent, exp.Pivot | exp.Copy):
+        return Edit(start, end, f"(SELECT * FROM {relation})")
+    alias = "" if table.args.get("alias") else f" AS {quote(table.name)}"
+    return Edit(start, end, relation + alias)
+
+
+def _qualified_columns(tree: exp.Expression, found: dict[Name, None], schema: str) -> Iterator[Edit]:
+    """`main.orders.id` names a column through its schema, which a replaced relation no longer has."""
+    for column in tree.find_all(exp.Column):
+        qualifier = [column.args[key] for key in ("catalog", "db", "table") if column.args.get(key)]
+        if len(qualifier) < 2:
+            continue
+        name = Name(column.args["db"].name, column.args["table"].name)
+        if name.fold() in found:
+            start, end = _span(qualifier[0], qualifier[-1])
+            yield Edit(start, end, quote(name.table))
+
+
+def _apply(text: str, edits: list[Edit]) -> str:
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text

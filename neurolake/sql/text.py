@@ -1,0 +1,127 @@
+"""Quoting and reading of SQL identifiers and literals: the one place where SQL text is composed safely."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from neurolake import errors
+
+_WORD = re.compile(r"\w+")
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".]+))\s*(\.|$)')
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+
+DEFAULT_SCHEMA = "main"
+RESERVED_SCHEMA = "neurolake"
+
+
+class Name(NamedTuple):
+    """A relation's name. Names compare without regard to case, as DuckDB's do: `Name.fold()` is the key.
+
+    >>> Name.parse("lake.main.orders"), Name.parse('"my table"')
+    (Name(schema='main', table='orders'), Name(schema='main', table='my table'))
+    >>> print(Name("sales", "Q1 2026"))
+    sales."Q1 2026"
+    """
+
+    schema: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str, schema: str = DEFAULT_SCHEMA) -> Name:
+        """Read `table`, `schema.table` or `lake.schema.table`.
+
+        Raises:
+            InvalidRequest: it is none of these, or names another catalog or a reserved schema.
+        """
+        parts = split_identifier(text)
+        if len(parts) == 3 and parts[0].casefold() == "lake":
+            parts = parts[1:]
+        if not 1 <= len(parts) <= 2:
+            raise errors.InvalidRequest(
+                f"{text!r} is not the name of a table.",
+                code="bad_name",
+                next_step="Write table, or schema.table.",
+            )
+        name = cls(parts[0] if len(parts) == 2 else schema, parts[-1])
+        if name.schema.casefold() == RESERVED_SCHEMA:
+            raise errors.InvalidRequest(
+                "The schema neurolake is the system's own.",
+                code="reserved_name",
+                next_step="Choose another schema.",
+            )
+        return name
+
+    def fold(self) -> Name:
+        """The form that two spellings of one name share."""
+        return Name(self.schema.casefold(), self.table.casefold())
+
+    def sql(self) -> str:
+        """Fully qualified and quoted, ready to be composed into a statement."""
+        return f"lake.{quote(self.schema)}.{quote(self.table)}"
+
+    def __str__(self) -> str:
+        shown = [part if _PLAIN.match(part) else quote(part) for part in self]
+        return shown[1] if self.schema == DEFAULT_SCHEMA else ".".join(shown)
+
+
+def split_identifier(text: str) -> list[str]:
+    """The parts of a dotted identifier, quotes undone.
+
+    >>> split_identifier('a."b.c"."d""e"')
+    ['a', 'b.c', 'd"e']
+    """
+    parts, position = [], 0
+    while position < len(text):
+        match = _PART.match(text, position)
+        if match is None:
+            break
+        parts.append(match[1].replace('""', '"') if match[1] else match[2])
+        position = match.end()
+        if match[3] == "":
+            return parts
+    raise errors.InvalidRequest(
+        f"{text!r} is not an identifier.", code="bad_name", next_step='Quote odd names: "my table".'
+    )
+
+
+def quote(identifier: str) -> str:
+    """A quoted identifier.
+
+    >>> print(quote('the "big" table'))
+    "the ""big"" table"
+    """
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """A SQL literal of a plain value: text, number, boolean, None, list or dict.
+
+    >>> literal("it's"), literal([1, None]), literal({"a": True})
+    ("'it''s'", '[1, NULL]', "{'a': true}")
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(str(k))}: {literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def words(text: str) -> set[str]:
+    """Every word of a text, folded.
+
+    >>> sorted(words('SELECT a FROM "Orders"'))
+    ['a', 'from', 'orders', 'select']
+    """
+    return set(_WORD.findall(text.casefold()))
+
+
+def columns(names: Iterable[str]) -> str:
+    """A quoted column list."""
+    return ", ".join(map(quote, names))
