@@ -10,7 +10,10 @@ from pathlib import Path
 
 from neurolake.errors import HomeProblem
 
-__all__ = ["fsync_dir", "home_problem", "mapped", "write_atomic"]
+__all__ = ["PART", "fsync_dir", "home_problem", "mapped", "write_atomic"]
+
+PART = ".part"
+"""The ending of a file that is being written."""
 
 _CODES = {
     errno.EROFS: "home_read_only",
@@ -41,7 +44,7 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o600) -> None:
         OSError: nothing was changed.
     """
     content = data.encode() if isinstance(data, str) else data
-    part = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
+    part = path.with_name(f".{path.name}.{os.urandom(6).hex()}{PART}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from typing import Self
 from neurolake.config import SETTINGS_FILE
 from neurolake.errors import HomeProblem
 from neurolake.home import server_file
-from neurolake.home.files import mapped, write_atomic
+from neurolake.home.files import PART, mapped, write_atomic
 from neurolake.home.format import HEADER, check_format, check_is_home, check_no_data
 from neurolake.home.lock import HomeLock, holder
 from neurolake.home.server_file import ServerInfo
@@ -154,9 +155,7 @@ class Home:
         """The folder of the lock and the server's address."""
         return self.path / "run"
 
-    def write_server_file(
-        self, *, host: str, port: int, http_port: int | None = None, tls: bool = False
-    ) -> ServerInfo:
+    def write_server_file(self, *, host: str, port: int, http_port: int | None = None, tls: bool = False) -> ServerInfo:
         """Say where this process serves the home, with a new owner token.
 
         Raises:
@@ -183,9 +182,7 @@ class Home:
         """
         with self._serving:
             if self._server is None:
-                raise HomeProblem(
-                    f"The lake at {self.path} is not served by this process.", code="home_not_served"
-                )
+                raise HomeProblem(f"The lake at {self.path} is not served by this process.", code="home_not_served")
             return self._serve(replace(self._server, token=_new_token())).token
 
     def remove_server_file(self) -> None:
@@ -253,9 +250,16 @@ def _absolute(path: str | Path) -> Path:
 
 def _is_vacant(folder: Path) -> bool:
     """Whether nothing is there but what a home that was stopped while being made leaves."""
-    return not folder.exists() or (
-        folder.is_dir() and all(entry.name in _FOLDERS for entry in folder.iterdir())
-    )
+    if not folder.exists():
+        return True
+    ours = {*(folder / name for name in _FOLDERS), *_parts(folder)}
+    return folder.is_dir() and ours.issuperset(folder.iterdir())
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    """What a killed process leaves of files it was writing."""
+    yield from folder.glob(f".{SETTINGS_FILE}.*{PART}")
+    yield from (folder / "run").glob(f".*{PART}")
 
 
 def _prepare(folder: Path, *, make: bool) -> None:
@@ -267,6 +271,8 @@ def _prepare(folder: Path, *, make: bool) -> None:
     for name in _FOLDERS:
         (folder / name).mkdir(mode=0o700, exist_ok=True)
     server_file.remove(folder)
+    for part in _parts(folder):
+        part.unlink()
     _empty(folder / "tmp")
 
 

@@ -24,9 +24,7 @@ def home_with(folder: Path, text: str) -> Path:
     return folder
 
 
-def refused(
-    folder: Path | None = None, environ: dict[str, str] | None = None, **flags: object
-) -> InvalidRequest:
+def refused(folder: Path | None = None, environ: dict[str, str] | None = None, **flags: object) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         config.load(folder, environ or {}, flags)
     return caught.value
@@ -144,7 +142,9 @@ class TestValues:
         ],
     )
     def test_value_that_does_not_fit_is_refused_by_name(self, name: str, value: object) -> None:
-        error = refused(**{name: value})
+        with pytest.raises(InvalidRequest) as caught:
+            config.load(None, {}, {name: value})
+        error = caught.value
         assert error.code == "setting_invalid"
         assert error.message.startswith(f"{name} takes ")
 
@@ -153,10 +153,7 @@ class TestValues:
         settings = config.load(None, {"NEUROLAKE_THREADS": "8"})
         assert settings.concurrent_statements_max == 16
         assert settings.with_flags(threads=16).concurrent_statements_max == 32
-        assert (
-            settings.with_flags(concurrent_statements_max=3).with_flags(threads=9).concurrent_statements_max
-            == 3
-        )
+        assert settings.with_flags(concurrent_statements_max=3).with_flags(threads=9).concurrent_statements_max == 3
 
     def test_tls_needs_both_files(self) -> None:
         assert "tls_key is not set" in refused(tls_cert="server.pem").message
@@ -178,9 +175,7 @@ class TestMessages:
         assert "(neurolake.toml, line 3)" in error.message
 
     def test_unknown_section_gives_its_line(self, tmp_path: Path) -> None:
-        assert (
-            "neurolake.toml, line 2" in refused(home_with(tmp_path, "port = 1\n[server]\nhost = 'a'")).message
-        )
+        assert "neurolake.toml, line 2" in refused(home_with(tmp_path, "port = 1\n[server]\nhost = 'a'")).message
 
     def test_bad_value_in_the_file_gives_the_line(self, tmp_path: Path) -> None:
         error = refused(home_with(tmp_path, 'port = 1\n"threads" = "many"\n'))
@@ -257,7 +252,9 @@ class TestSecrets:
 
 class TestStorage:
     def test_tables_are_kept_as_text(self, tmp_path: Path) -> None:
-        text = '[storage."s3://b/p"]\nendpoint = "http://localhost:1"\npath_style = true\npart = 5\n[storage."s3://c"]\n'
+        text = (
+            '[storage."s3://b/p"]\nendpoint = "http://localhost:1"\npath_style = true\npart = 5\n[storage."s3://c"]\n'
+        )
         storage = config.load(home_with(tmp_path, text), {}).storage
         assert dict(storage["s3://b/p"]) == {
             "endpoint": "http://localhost:1",
@@ -280,9 +277,7 @@ class TestStorage:
 
 class TestSessionSettings:
     def test_session_may_lower_a_limit_and_choose_its_dialect(self) -> None:
-        settings = config.load(None, {}).with_session(
-            statement_timeout_s="5", dialect="spark", optimizer=False
-        )
+        settings = config.load(None, {}).with_session(statement_timeout_s="5", dialect="spark", optimizer=False)
         assert (settings.statement_timeout_s, settings.dialect, settings.optimizer) == (5.0, "spark", False)
         assert source_of(settings, "dialect") == "session"
 
@@ -314,9 +309,7 @@ class TestMachine:
         return folder
 
     def test_machine_without_limits(self, tmp_path: Path) -> None:
-        root = self.tree(
-            tmp_path, {"proc/self/cgroup": "0::/user\n", "sys/fs/cgroup/user/memory.max": "max\n"}
-        )
+        root = self.tree(tmp_path, {"proc/self/cgroup": "0::/user\n", "sys/fs/cgroup/user/memory.max": "max\n"})
         assert memory_bytes(root) == 16_000_000 * 1024
         assert cores(root) == cores(tmp_path / "none") >= 1
 
