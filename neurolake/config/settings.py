@@ -54,9 +54,7 @@ class Settings(SettingValues):
     2147483648
     """
 
-    origins: Mapping[str, Origin] = field(
-        default_factory=lambda: MappingProxyType({}), repr=False, compare=False
-    )
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.concurrent_statements_max == 0:
@@ -296,6 +294,4 @@ def _text(prefix: str, key: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise InvalidRequest(
-        f'{key} in [storage."{prefix}"] takes text, a number, true or false.', code="setting_invalid"
-    )
+    raise InvalidRequest(f'{key} in [storage."{prefix}"] takes text, a number, true or false.', code="setting_invalid")

@@ -98,9 +98,7 @@ class SettingValues:
     statement_timeout_s: float = _row(
         3600.0, "A statement is stopped after this time. 0: never.", reload="live", per_session=True
     )
-    result_rows_max: int = _row(
-        0, "A result with more rows fails. 0: no limit.", reload="live", per_session=True
-    )
+    result_rows_max: int = _row(0, "A result with more rows fails. 0: no limit.", reload="live", per_session=True)
     result_bytes_max: int = _row(
         0, "A result with more bytes of Arrow data fails. 0: no limit.", reload="live", per_session=True
     )
@@ -134,9 +132,7 @@ class SettingValues:
         per_session=True,
         choices=DIALECTS,
     )
-    default_schema: str = _row(
-        "main", "The schema of a table named without one.", reload="live", per_session=True
-    )
+    default_schema: str = _row("main", "The schema of a table named without one.", reload="live", per_session=True)
 
     host: str = _row("127.0.0.1", "The address the server listens on.")
     port: int = _row(31337, "The Flight SQL port. 0: any that is free.", maximum=65535)
@@ -162,9 +158,7 @@ class SettingValues:
         256 * _MIB, "The largest batch a client may upload.", minimum=64 * _KIB, maximum=2 * _GIB - 1
     )
 
-    sessions_max: int = _row(
-        1000, "Sessions on the server; one more login is refused.", minimum=1, reload="live"
-    )
+    sessions_max: int = _row(1000, "Sessions on the server; one more login is refused.", minimum=1, reload="live")
     sessions_per_user_max: int = _row(256, "Sessions of one user.", minimum=1, reload="live")
     session_idle_s: float = _row(3600.0, "A session that asks for nothing this long ends.", minimum=1)
     tickets_per_session_max: int = _row(
@@ -210,9 +204,7 @@ class SettingValues:
     log_level: str = _row(
         "info", "The least severe message that is logged.", choices=("debug", "info", "warning", "error")
     )
-    log_format: str = _row(
-        "text", "How the log is written: for people or for programs.", choices=("text", "json")
-    )
+    log_format: str = _row("text", "How the log is written: for people or for programs.", choices=("text", "json"))
 
     storage: Mapping[str, Mapping[str, str]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, hash=False
@@ -239,9 +231,7 @@ def _settings() -> tuple[Setting, ...]:
             default = row.default if row.default is not MISSING else None
             if row.default_factory is not MISSING:
                 default = row.default_factory()
-            rows.append(
-                Setting(name=row.name, type=_kind(row.name, row.type), default=default, **row.metadata)
-            )
+            rows.append(Setting(name=row.name, type=_kind(row.name, row.type), default=default, **row.metadata))
     return tuple(rows)
 
 
