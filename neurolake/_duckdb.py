@@ -51,6 +51,7 @@ class Binding(NamedTuple):
     names: tuple[str, ...]
     types: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
+    parameter_schema: pa.Schema | None
     returns: str
     deferred: bool
     writes: bool
@@ -211,21 +212,26 @@ class Cursor:
             seen = _seam.bind(self._raw, text, values=_plain(values))
             unknown = seen.deferred or any(str(t) == "UNKNOWN" for t in seen.types)
             schema = None if unknown else _seam.arrow_schema(self._raw, seen.names, seen.types)
+            wanted = self._parameter_schema(seen.parameters) if seen.parameters else None
         except duckdb.Error as error:
             raise self._problem(error) from None
         return Binding(
             tuple(seen.names),
             tuple(str(t) for t in seen.types),
             tuple((name, str(t)) for name, t in seen.parameters),
+            wanted,
             seen.return_type,
             seen.deferred,
             seen.writes,
             schema,
         )
 
-    def stream(
-        self, text: str, values: Values = None, *, rows_per_batch: int = 16_384
-    ) -> pa.RecordBatchReader:
+    def _parameter_schema(self, parameters: Any) -> pa.Schema:
+        """A hint for clients: what the binder knows, text where it knows nothing; bound values bring their own type."""
+        types = ["VARCHAR" if str(kind) in ("UNKNOWN", '"NULL"') else str(kind) for _, kind in parameters]
+        return _seam.arrow_schema(self._raw, [name for name, _ in parameters], types)
+
+    def stream(self, text: str, values: Values = None, *, rows_per_batch: int = 16_384) -> pa.RecordBatchReader:
         """Run one statement and stream its rows. The cursor is busy until the reader is drained or closed."""
         try:
             return _seam.submit(self._raw, text, _plain(values), "stream", rows_per_batch).arrow_reader()
@@ -287,6 +293,11 @@ class Cursor:
         if self._instance.options.recover and (found := self._instance.options.recover(error)):
             return found
         return self._problem(duckdb.InternalException(text))
+
+
+def timestamp_ns(value: int) -> Any:
+    """A parameter of type TIMESTAMP_NS, from nanoseconds since the epoch."""
+    return duckdb.TimestampNanosecondValue(value)
 
 
 def _plain(values: Values) -> Any:

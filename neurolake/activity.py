@@ -72,13 +72,19 @@ class Activity:
         if self.problem is not None:
             self.press()
         elif self.deadline is not None and now > self.deadline:
-            self.stop(
-                errors.TimedOut(
-                    "The statement ran into its time limit.", next_step="Raise statement_timeout_s."
-                )
-            )
-        elif self.alive is not None and not self.alive():
+            self.stop(errors.TimedOut("The statement ran into its time limit.", next_step="Raise statement_timeout_s."))
+        elif self._forgotten():
             self.stop(errors.Cancelled("The client went away."))
+
+    def _forgotten(self) -> bool:
+        with self.lock:  # `alive` asks a call that may be ending: `finish` takes it away first
+            return self.alive is not None and not self.alive()
+
+    def finish(self) -> None:
+        """It is over: nobody may be asked, and nothing interrupted, on its behalf any more."""
+        with self.lock:
+            self.alive = None
+            self.cursor = None
 
     @property
     def duration_ms(self) -> float:
@@ -107,6 +113,7 @@ class Activities:
 
     def end(self, activity: Activity) -> None:
         """Take it off; idempotent."""
+        activity.finish()
         self._by_id.pop(activity.query_id, None)
 
     def get(self, query_id: str) -> Activity | None:
@@ -119,9 +126,7 @@ class Activities:
 
     def uses(self, location: str) -> bool:
         """Whether any statement that still matters reads this location."""
-        return any(
-            activity.problem is None for activity in self.snapshot() if location.startswith(activity.sources)
-        )
+        return any(activity.problem is None for activity in self.snapshot() if location.startswith(activity.sources))
 
     def stop_all(self, problem: Callable[[], errors.Stopped]) -> None:
         """Stop everything that runs."""

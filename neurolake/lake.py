@@ -25,9 +25,7 @@ class Lake:
     The two primitives, `sql` and `load`, differ between the two; everything else is composed of them.
     """
 
-    def sql(
-        self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object
-    ) -> Result:
+    def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
         """Run one statement.
 
         Args:
@@ -83,9 +81,7 @@ class Lake:
         options: Mapping[str, object] | None = None,
     ) -> pa.Table:
         """Give files a name: a path or URL, a glob, a folder, a hive-partitioned tree."""
-        return self.call(
-            "register", name, str(location), format=format, options=dict(options) if options else None
-        )
+        return self.call("register", name, str(location), format=format, options=dict(options) if options else None)
 
     def unregister(self, name: str) -> pa.Table:
         """Forget a registered source. Its files stay."""
@@ -97,9 +93,7 @@ class Lake:
 
     def tables(self) -> list[str]:
         """The names of all tables, views and sources."""
-        rows = self.sql(
-            "SELECT DISTINCT table_schema, table_name FROM neurolake.columns ORDER BY ALL"
-        ).fetchall()
+        rows = self.sql("SELECT DISTINCT table_schema, table_name FROM neurolake.columns ORDER BY ALL").fetchall()
         return [str(Name(schema, table)) for schema, table in rows]
 
     def __getitem__(self, name: str) -> Result:
@@ -134,9 +128,7 @@ class EmbeddedLake(Lake):
             home.close()
             raise
 
-    def sql(
-        self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object
-    ) -> Result:
+    def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
         """Run one statement. See `Lake.sql`."""
         if named and values is not None:
             raise errors.InvalidRequest(

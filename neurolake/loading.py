@@ -47,9 +47,7 @@ def load(
         AlreadyExists, NotFound, InvalidRequest: the table and the mode do not fit together; nothing was written.
     """
     if mode not in MODES:
-        raise errors.InvalidRequest(
-            f"{mode!r} is not a mode.", code="mode", next_step=f"Use {', '.join(MODES)}."
-        )
+        raise errors.InvalidRequest(f"{mode!r} is not a mode.", code="mode", next_step=f"Use {', '.join(MODES)}.")
     if (mode == "upsert") != bool(keys):
         raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
     target = Name.parse(name, session.schema)
@@ -135,9 +133,7 @@ def _steps(
     temporary: bool,
     target: Name,
 ) -> list[str]:
-    create = (
-        f"CREATE {'OR REPLACE ' * (mode == 'replace')}{'TEMP ' * temporary}TABLE {table} AS FROM {source}"
-    )
+    create = f"CREATE {'OR REPLACE ' * (mode == 'replace')}{'TEMP ' * temporary}TABLE {table} AS FROM {source}"
     if mode in ("create", "replace") or (mode == "create_append" and existing is None):
         if mode == "create" and existing is not None:
             raise errors.AlreadyExists(
@@ -146,9 +142,7 @@ def _steps(
             )
         return [create]
     if existing is None:
-        raise errors.NotFound(
-            f"There is no table named {target}.", next_step="Use mode create or create_append."
-        )
+        raise errors.NotFound(f"There is no table named {target}.", next_step="Use mode create or create_append.")
     insert = f"INSERT INTO {table} BY NAME FROM {source}"
     if mode != "upsert":
         return [insert]

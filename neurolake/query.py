@@ -120,6 +120,7 @@ class Plan:
     schema: pa.Schema | None = None
     types: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
+    parameter_schema: pa.Schema | None = None
     asked: str = ""
     relations: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[str, ...] = ()

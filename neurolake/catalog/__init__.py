@@ -117,8 +117,7 @@ class Catalog:
             "changed_at FROM sources"
         )
         return [
-            Source(Name(r[0], r[1]), r[2], r[3], json.loads(r[4]), json.loads(r[5]), r[6], r[7], r[8])
-            for r in rows
+            Source(Name(r[0], r[1]), r[2], r[3], json.loads(r[4]), json.loads(r[5]), r[6], r[7], r[8]) for r in rows
         ]
 
 

@@ -57,7 +57,9 @@ def running(context: Context) -> pa.Table:
 
 def columns(context: Context) -> pa.Table:
     """The columns of every table, view and source."""
-    managed = context.engine.managed_columns(context.session)
+    from neurolake.catalog.browse import Browser
+
+    managed = Browser(context.engine, context.session).columns()
     registered = [
         (source.name.schema, source.name.table, name, kind, True)
         for source in context.engine.catalog.sources.values()
@@ -121,6 +123,11 @@ def _moment(seconds: float | None) -> datetime.datetime | None:
 TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
     f.__name__: f for f in (columns, procedures, queries, running, settings, sources, users)
 }
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "columns": COLUMNS, "procedures": PROCEDURES, "queries": QUERIES, "running": QUERIES, "settings": SETTINGS,
+    "sources": SOURCES, "users": USERS,
+}  # fmt: skip
 
 
 def lookup(name: Name) -> Callable[[Context], pa.Table] | None:

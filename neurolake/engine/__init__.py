@@ -66,9 +66,7 @@ class Engine:
         self._lock = threading.Lock()
         self._closed = False
         if self.store.gap:
-            logger.warning(
-                "the machine went down while this lake was open: the last moment of history may be missing"
-            )
+            logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
 
     def _instance_options(self) -> InstanceOptions:
         settings, home = self.settings, self.home
@@ -78,9 +76,7 @@ class Engine:
             memory_bytes_max=settings.memory_bytes_max,
             temp_bytes_max=settings.temp_bytes_max,
             threads=settings.threads,
-            allowed_locations=(str(home.path), *settings.allowed_locations)
-            if settings.allowed_locations
-            else (),
+            allowed_locations=(str(home.path), *settings.allowed_locations) if settings.allowed_locations else (),
             on_open=(self.storage.attach,),
             recover=self.storage.recover,
         )
@@ -139,9 +135,7 @@ class Engine:
         try:
             if plan.kind is not Kind.WRITE:
                 raise errors.NotSupported("Only a write can be run for many sets of parameters.")
-            changed = running.many(
-                self, self._fresh(plan, replace(request, values=None), activity), activity, rows
-            )
+            changed = running.many(self, self._fresh(plan, replace(request, values=None), activity), activity, rows)
         except BaseException as error:
             self._fail(activity, error)
             raise
@@ -253,15 +247,11 @@ class Engine:
         """Refuse a SET that is not the session's own to change."""
         settings_of_session.check(self, session, setting)
 
-    def change_setting(
-        self, session: Session, setting: statements.Setting, text: str, activity: Activity
-    ) -> None:
+    def change_setting(self, session: Session, setting: statements.Setting, text: str, activity: Activity) -> None:
         """Carry out a SET, RESET or USE."""
         settings_of_session.change(self, session, setting, text, activity)
 
-    def change(
-        self, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]
-    ) -> int | pa.Table:
+    def change(self, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]) -> int | pa.Table:
         """Do a write together with its catalog event."""
         return running.change(self, plan, activity, work)
 
@@ -291,9 +281,7 @@ class Engine:
         )
         folded = name.fold()
         if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
-            raise errors.AlreadyExists(
-                f"A table named {name} exists already.", next_step="Choose another name."
-            )
+            raise errors.AlreadyExists(f"A table named {name} exists already.", next_step="Choose another name.")
 
     def describe_source(self, source: Source) -> dict[str, str]:
         """The columns of a source and their DuckDB types, read from its files."""
@@ -316,38 +304,9 @@ class Engine:
                 return better
         return problem
 
-    def managed_columns(self, session: Session) -> list[tuple[Any, ...]]:
-        """(schema, table, column, type, nullable) of every managed table and view."""
-        sql = (
-            "SELECT schema_name, table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
-            "WHERE database_name = ? AND schema_name <> ? AND NOT internal ORDER BY 1, 2, column_index"
-        )
-        return self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])
-
-    def managed_tables(self, session: Session) -> list[tuple[Any, ...]]:
-        """(schema, table, kind) of every managed table and view; kind is BASE TABLE or VIEW."""
-        sql = (
-            "SELECT table_schema, table_name, table_type FROM information_schema.tables "
-            "WHERE table_catalog = ? AND table_schema <> ? ORDER BY 1, 2"
-        )
-        return self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])
-
-    def schemas(self, session: Session) -> list[str]:
-        """The schemas of the lake, ours among them."""
-        sql = (
-            "SELECT schema_name FROM information_schema.schemata WHERE catalog_name = ? AND schema_name <> ?"
-        )
-        names = {row[0] for row in self._rows(session, sql, [CATALOG, OUTBOX_SCHEMA])}
-        return sorted(
-            names | {source.name.schema for source in self.catalog.sources.values()} | {"neurolake"}
-        )
-
-    def _rows(self, session: Session, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        if session.in_transaction():
-            with session.at_home() as cursor:
-                return cursor.rows(sql, values)
-        rows: list[tuple[Any, ...]] = self.instance.acquire_and(lambda cursor: cursor.rows(sql, values))
-        return rows
+    def probe(self) -> None:
+        """Raise unless the engine answers a statement."""
+        self.instance.acquire_and(lambda cursor: cursor.rows("SELECT 1"))
 
     # Transactions without a text
 

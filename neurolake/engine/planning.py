@@ -71,9 +71,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     if kind is Kind.SCRIPT:
         return draft
     if kind is Kind.SET:
-        return (
-            draft if draft.detail else replace(draft, schema=COUNT, detail=statements.setting_of(draft.text))
-        )
+        return draft if draft.detail else replace(draft, schema=COUNT, detail=statements.setting_of(draft.text))
     if kind is Kind.CALL:
         return _bind_call(engine, draft)
     if kind is Kind.EXPLAIN:
@@ -97,6 +95,7 @@ def _described(draft: Plan, binding: Binding) -> Plan:
         schema=binding.schema if rows else COUNT,
         types=binding.types,
         parameters=binding.parameters,
+        parameter_schema=binding.parameter_schema,
         returns_rows=rows,
     )
 
@@ -225,9 +224,7 @@ def _refuse_reserved(text: str) -> None:
     target = statements.target_of(text)
     made = statements.made_of(text)
     reserved = (target and target[-2:-1] == ("neurolake",)) or (
-        made in ("SCHEMA", "DATABASE", "ATTACH")
-        and target
-        and target[-1] in ("neurolake", "__neurolake", "lake")
+        made in ("SCHEMA", "DATABASE", "ATTACH") and target and target[-1] in ("neurolake", "__neurolake", "lake")
     )
     if reserved:
         raise errors.InvalidRequest(

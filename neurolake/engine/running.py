@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from neurolake.engine import Engine
 
 QUEUE_POLL_S = 0.05
-ALONE = frozenset(
-    ("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT")
-)
+ALONE = frozenset(("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT"))
 """Verbs that run without a transaction around them."""
 
 
@@ -120,9 +118,7 @@ def _stream(
             cursor.attach(name, table)
         activity.use(cursor, "running")
         with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
-            reader = cursor.stream(
-                plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema)
-            )
+            reader = cursor.stream(plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema))
         activity.phase = "streaming"
         _check_schema(plan, reader.schema)
     except BaseException:
@@ -170,9 +166,7 @@ def _run_text(plan: Plan, cursor: Cursor) -> int | pa.Table:
         return cursor.run(plan.text, plan.request.values)
 
 
-def change(
-    engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]
-) -> int | pa.Table:
+def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]) -> int | pa.Table:
     """Do a write with its catalog event in one transaction: the session's open one, or one of its own."""
     session = plan.request.session
     target = statements.target_of(plan.text)
@@ -231,9 +225,7 @@ def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str] | N
     if plan.verb == "COPY" and not statements.copies_in(plan.text):
         return None
     session = plan.request.session
-    if target[-1].casefold() in session.temporary or (
-        plan.kind is Kind.DDL and statements.is_temporary(plan.text)
-    ):
+    if target[-1].casefold() in session.temporary or (plan.kind is Kind.DDL and statements.is_temporary(plan.text)):
         return None
     schema = target[-2] if len(target) > 1 else session.schema
     made = statements.made_of(plan.text)
@@ -289,9 +281,7 @@ def rollback(engine: Engine, session: Any, activity: Activity | None = None) -> 
 
 def _refuse_outside(session: Any) -> None:
     if not session.in_transaction():
-        raise errors.InvalidRequest(
-            "No transaction is open.", code="no_transaction", next_step="BEGIN one first."
-        )
+        raise errors.InvalidRequest("No transaction is open.", code="no_transaction", next_step="BEGIN one first.")
 
 
 def _set(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:

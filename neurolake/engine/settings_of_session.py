@@ -61,9 +61,7 @@ def change(engine: Engine, session: Session, setting: Setting, text: str, activi
     key = f"variable {setting.name}" if setting.is_variable else setting.name
     session.change(key, None if setting.value is None else text)
     if setting.name == "schema":
-        session.schema = (
-            split_identifier(setting.value)[-1] if setting.value else engine.settings.default_schema
-        )
+        session.schema = split_identifier(setting.value)[-1] if setting.value else engine.settings.default_schema
 
 
 def _schema(name: str) -> str:
@@ -73,9 +71,7 @@ def _schema(name: str) -> str:
     if len(parts) == 1:
         parts = ["lake", "main"]
     if parts[0].casefold() != "lake" or len(parts) != 2:
-        raise errors.NotFound(
-            f"There is no schema {name}.", next_step="Schemas of the lake are lake.<schema>."
-        )
+        raise errors.NotFound(f"There is no schema {name}.", next_step="Schemas of the lake are lake.<schema>.")
     return ".".join(map(quote, parts))
 
 

@@ -140,9 +140,7 @@ def load_all() -> None:
 
 def _argument(parameter: inspect.Parameter, hint: Any, secret: bool) -> Argument:
     optional = isinstance(hint, types.UnionType) and type(None) in hint.__args__
-    plain = (
-        next(a for a in hint.__args__ if a is not type(None)) if isinstance(hint, types.UnionType) else hint
-    )
+    plain = next(a for a in hint.__args__ if a is not type(None)) if isinstance(hint, types.UnionType) else hint
     required = parameter.default is inspect.Parameter.empty
     return Argument(
         parameter.name, typing.get_origin(plain) or plain, optional, required,

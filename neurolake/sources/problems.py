@@ -54,9 +54,7 @@ def explain(
         if pattern.search(problem.message):
             detail = problem.message.split("\n\nLINE", 1)[0].strip()
             values = {"location": source.location, "format": source.format, "detail": detail}
-            return errors.SourceFailed(
-                message.format(**values), code=code, next_step=next_step.format(**values)
-            )
+            return errors.SourceFailed(message.format(**values), code=code, next_step=next_step.format(**values))
     if describe is not None and problem.code in ("binding", "not_found"):
         return _changed(problem, source, describe)
     return problem
@@ -68,15 +66,11 @@ def _changed(
     now = describe(source)
     gone = [name for name in source.columns if name not in now]
     other = [
-        f"{n} ({source.columns[n]} → {now[n]})"
-        for n in now
-        if n in source.columns and source.columns[n] != now[n]
+        f"{n} ({source.columns[n]} → {now[n]})" for n in now if n in source.columns and source.columns[n] != now[n]
     ]
     if not gone and not other:
         return problem
-    changes = [f"gone: {', '.join(gone)}"] * bool(gone) + [f"of another type: {', '.join(other)}"] * bool(
-        other
-    )
+    changes = [f"gone: {', '.join(gone)}"] * bool(gone) + [f"of another type: {', '.join(other)}"] * bool(other)
     return errors.SourceFailed(
         f"The columns of {source.name} have changed since it was registered ({'; '.join(changes)}). {problem.message}",
         code="source_changed_columns",

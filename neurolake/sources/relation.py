@@ -150,8 +150,6 @@ def reader(location: str, format: str, options: Mapping[str, object]) -> str:
     arguments = [literal(location)]
     for name, value in merged.items():
         if not name.isidentifier() or name in REFUSED_OPTIONS:
-            raise errors.InvalidRequest(
-                f"{name!r} is not an option of a {format} source.", code="option_unknown"
-            )
+            raise errors.InvalidRequest(f"{name!r} is not an option of a {format} source.", code="option_unknown")
         arguments.append(f"{name} := {literal(value)}")
     return f"{function}({', '.join(arguments)})"

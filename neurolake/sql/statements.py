@@ -37,9 +37,7 @@ _SET = re.compile(
     r"(?P<name>\"[^\"]+\"|[\w.]+)?\s*(?:(?:=|\bTO\b)\s*)?(?P<value>.*?)\s*;?\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_ROLE = re.compile(
-    r"\s*SET\s+ROLE\s*(?:=|\bTO\b)?\s*(?:'([^']+)'|\"([^\"]+)\"|(\w+))\s*;?\s*\Z", re.IGNORECASE
-)
+_ROLE = re.compile(r"\s*SET\s+ROLE\s*(?:=|\bTO\b)?\s*(?:'([^']+)'|\"([^\"]+)\"|(\w+))\s*;?\s*\Z", re.IGNORECASE)
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s"().,;]+)'
 _TARGET = re.compile(
     rf"{_GAP}*(?:WITH\b.*?\)\s*)?(?P<verb>CREATE|DROP|ALTER|INSERT|UPDATE|DELETE|TRUNCATE|MERGE|COPY|ATTACH|COMMENT)\b"
@@ -115,9 +113,7 @@ def setting_of(text: str) -> Setting:
     value = match["value"].strip()
     if len(value) > 1 and value[0] == value[-1] == "'":
         value = value[1:-1].replace("''", "'")
-    return Setting(
-        name.casefold(), None if verb == "RESET" else value, scope == "VARIABLE", scope == "GLOBAL"
-    )
+    return Setting(name.casefold(), None if verb == "RESET" else value, scope == "VARIABLE", scope == "GLOBAL")
 
 
 def made_of(text: str) -> str:

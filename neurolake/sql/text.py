@@ -62,6 +62,10 @@ class Name(NamedTuple):
         """Fully qualified and quoted, ready to be composed into a statement."""
         return f"lake.{quote(self.schema)}.{quote(self.table)}"
 
+    def quoted(self) -> str:
+        """The table's own name, quoted."""
+        return quote(self.table)
+
     def __str__(self) -> str:
         shown = [part if _PLAIN.match(part) else quote(part) for part in self]
         return shown[1] if self.schema == DEFAULT_SCHEMA else ".".join(shown)

@@ -1,0 +1,67 @@
+"""The HTTP port: /livez, /readyz and /metrics, without a login; they say whether, and which part fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+Probe = Callable[[], bool]
+
+
+class HealthServer:
+    """Serves health and metrics until it is closed.
+
+    Args:
+        host, port: where it listens; port 0 takes any that is free.
+        probes: the parts of /readyz by name; each is really tried at every request.
+        registry: what /metrics shows.
+    """
+
+    def __init__(self, host: str, port: int, probes: Mapping[str, Probe], registry: CollectorRegistry) -> None:
+        answers = {
+            "/livez": lambda: (200, "text/plain; charset=utf-8", b"ok\n"),
+            "/readyz": lambda: _ready(probes),
+            "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
+        }
+        self._server = ThreadingHTTPServer((host, port), _handler(answers))
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, name="neurolake-http", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _ready(probes: Mapping[str, Probe]) -> tuple[int, str, bytes]:
+    parts = {name: probe() for name, probe in probes.items()}
+    body = json.dumps({"ready": all(parts.values()), "parts": parts}).encode() + b"\n"
+    return 200 if all(parts.values()) else 503, "application/json", body
+
+
+def _handler(answers: Mapping[str, Callable[[], tuple[int, str, bytes]]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "neurolake"
+        sys_version = ""
+        timeout = 10
+
+        def do_GET(self) -> None:
+            """Answer one of the three paths."""
+            answer = answers.get(self.path.split("?", 1)[0])
+            status, kind, body = answer() if answer else (404, "text/plain; charset=utf-8", b"not found\n")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Probes come every second: nothing is logged."""
+
+    return Handler

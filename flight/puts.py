@@ -1,0 +1,113 @@
+"""What DoPut does: bind parameters, run updates, load rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.flight as paflight
+
+from flight.protocol.batches import uploaded
+from flight.protocol.commands import (
+    Command,
+    PreparedQuery,
+    PreparedUpdate,
+    StatementIngest,
+    StatementUpdate,
+    TableExists,
+    TableMissing,
+)
+from flight.protocol.results import put_prepared_result, put_update_result
+from flight.sessions import FlightSession
+from neurolake import errors, loading, parameters
+from neurolake.sql.text import quote
+
+if TYPE_CHECKING:
+    from flight.server import FlightSqlServer
+
+Alive = Callable[[], bool]
+
+_MODES = {
+    (TableMissing.CREATE, TableExists.FAIL): "create",
+    (TableMissing.FAIL, TableExists.APPEND): "append",
+    (TableMissing.CREATE, TableExists.APPEND): "create_append",
+    (TableMissing.CREATE, TableExists.REPLACE): "replace",
+    (TableMissing.FAIL, TableExists.REPLACE): "replace",
+}
+
+
+def put(
+    server: FlightSqlServer,
+    session: FlightSession,
+    command: Command,
+    reader: paflight.MetadataRecordBatchReader,
+    writer: paflight.FlightMetadataWriter,
+    alive: Alive,
+) -> None:
+    """Take what the client uploads and answer with a count or a handle."""
+    match command:
+        case PreparedQuery(handle):
+            session.statement(handle).rows = list(_rows(server, reader))
+            writer.write(put_prepared_result(handle))
+        case PreparedUpdate(handle):
+            writer.write(put_update_result(_update_prepared(server, session, handle, reader, alive)))
+        case StatementUpdate(query, transaction_id):
+            session.check_transaction(transaction_id)
+            with server.engine.run(server.request(session, query, alive)) as result:
+                row = None if result.columns != ["Count"] else result.fetchone()
+            writer.write(put_update_result(row[0] if row else -1))
+        case StatementIngest():
+            writer.write(put_update_result(_ingest(server, session, command, reader, alive)))
+        case _:
+            raise errors.InvalidRequest(f"{type(command).__name__} takes no upload.", code="command")
+
+
+def _update_prepared(
+    server: FlightSqlServer,
+    session: FlightSession,
+    handle: bytes,
+    reader: paflight.MetadataRecordBatchReader,
+    alive: Alive,
+) -> int:
+    prepared = session.statement(handle)
+    plan = prepared.plan
+    rows = list(_rows(server, reader)) if plan.parameters else []
+    request = server.request(session, plan.request.text, alive)
+    if not rows:
+        with server.engine.execute(plan, request) as result:
+            row = None if plan.returns_rows else result.fetchone()
+        return int(row[0]) if row else -1
+    return server.engine.run_many(plan, (parameters.for_plan(plan, row) for row in rows), request)
+
+
+def _rows(server: FlightSqlServer, reader: paflight.MetadataRecordBatchReader) -> Iterator[list[Any]]:
+    for batch in uploaded(reader):
+        yield from parameters.rows(batch)
+
+
+def _ingest(
+    server: FlightSqlServer,
+    session: FlightSession,
+    command: StatementIngest,
+    reader: paflight.MetadataRecordBatchReader,
+    alive: Alive,
+) -> int:
+    session.check_transaction(command.transaction_id)
+    mode = _MODES.get((command.if_missing, command.if_exists))
+    if mode is None:
+        raise errors.NotSupported("This combination of ingest modes is not supported.", code="mode")
+    if command.catalog not in (None, "", "lake", "temp"):
+        raise errors.NotFound(f"There is no catalog {command.catalog}.", next_step="The one catalog is lake.")
+    parts = [part for part in (command.schema, command.table) if part]
+    batches = uploaded(reader)
+    data = pa.RecordBatchReader.from_batches(reader.schema, batches)
+    return loading.load(
+        server.engine,
+        session.session,
+        ".".join(map(quote, parts)),
+        data,
+        mode,
+        temporary=command.temporary,
+        client=session.session.client,
+    )

@@ -1,0 +1,256 @@
+"""The Flight SQL server. Each RPC is decode, call, encode: the work is the engine's."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.flight as paflight
+
+from flight import metadata, puts
+from flight.actions import ACTIONS
+from flight.auth import MIDDLEWARE
+from flight.errors import Guarded, boundary
+from flight.protocol.actions import ACTION_TYPES, decode_action
+from flight.protocol.batches import BatchCutter
+from flight.protocol.commands import (
+    Command,
+    PreparedQuery,
+    StatementQuery,
+    StatementTicket,
+    StatementUpdate,
+    decode,
+)
+from flight.protocol.plain import plain_batch, plain_schema
+from flight.protocol.results import statement_ticket
+from flight.sessions import FlightSession, Prepared, Sessions, Ticket
+from neurolake import errors, parameters
+from neurolake.config import Settings
+from neurolake.engine import Engine
+from neurolake.query import Kind, Plan, Request, new_query_id
+from neurolake.result import Result
+
+__all__ = ["FlightSqlServer", "serve"]
+
+_EMPTY: Final = pa.schema([])
+
+
+class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
+    """Flight SQL over one engine.
+
+    Args:
+        engine: the open lake.
+        sessions: who is connected.
+        settings: limits and sizes.
+        options: what pyarrow's server takes: location, certificates, middleware.
+    """
+
+    def __init__(self, engine: Engine, sessions: Sessions, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self.engine = engine
+        self.sessions = sessions
+        self.settings = settings
+        self.stopping = False
+
+    # RPCs
+
+    @boundary
+    def get_flight_info(
+        self, context: paflight.ServerCallContext, descriptor: paflight.FlightDescriptor
+    ) -> paflight.FlightInfo:
+        """Plan a statement, or take a question about the catalog; the ticket fetches the answer."""
+        session = self._session(context)
+        command = decode(descriptor.command)
+        schema, ticket = self._planned(session, command, _alive(context))
+        endpoint = paflight.FlightEndpoint(statement_ticket(ticket), [], _expiry(self.settings.ticket_life_s))
+        return paflight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
+
+    @boundary
+    def get_schema(
+        self, context: paflight.ServerCallContext, descriptor: paflight.FlightDescriptor
+    ) -> paflight.SchemaResult:
+        """The schema a statement's rows will have."""
+        session = self._session(context)
+        command = decode(descriptor.command)
+        if (known := metadata.schema_of(command)) is not None:
+            return paflight.SchemaResult(known)
+        plan, _ = self._plan(session, command, _alive(context))
+        if plan.schema is None:
+            raise errors.NotSupported("The columns of this statement are known only by running it.")
+        return paflight.SchemaResult(plain_schema(plan.schema))
+
+    @boundary
+    def do_get(self, context: paflight.ServerCallContext, ticket: paflight.Ticket) -> paflight.FlightDataStream:
+        """Execute what a ticket stands for and stream it."""
+        session = context.get_middleware(MIDDLEWARE).session
+        command = decode(ticket.ticket)
+        if not isinstance(command, StatementTicket):
+            raise errors.InvalidRequest("This is not a ticket of this server.", code="ticket_unknown")
+        held = session.ticket(command.handle)
+        if held.command is not None:
+            return paflight.RecordBatchStream(metadata.answer(self.engine, session.session, held.command))
+        return self._execute(session, held, _alive(context))
+
+    @boundary
+    def do_put(
+        self,
+        context: paflight.ServerCallContext,
+        descriptor: paflight.FlightDescriptor,
+        reader: paflight.MetadataRecordBatchReader,
+        writer: paflight.FlightMetadataWriter,
+    ) -> None:
+        """Bind parameters, run an update, or load rows."""
+        session = self._session(context)
+        command = decode(descriptor.command)
+        session.busy += 1
+        try:
+            puts.put(self, session, command, reader, writer, _alive(context))
+        finally:
+            session.busy -= 1
+
+    @boundary
+    def do_action(self, context: paflight.ServerCallContext, action: paflight.Action) -> Iterator[bytes]:
+        """Carry out one action of the session."""
+        session = self._session(context)
+        wanted = decode_action(action.type, action.body.to_pybytes())
+        return Guarded(iter(ACTIONS[type(wanted)](self, session, wanted, _alive(context))))
+
+    def list_actions(self, context: paflight.ServerCallContext) -> list[tuple[str, str]]:
+        """The actions there are."""
+        return list(ACTION_TYPES)
+
+    def list_flights(self, context: paflight.ServerCallContext, criteria: bytes) -> Iterator[paflight.FlightInfo]:
+        """Flight SQL lists through its catalog commands; nothing is listed here."""
+        return iter(())
+
+    # What they share
+
+    def _session(self, context: paflight.ServerCallContext) -> FlightSession:
+        if self.stopping:
+            raise errors.Unavailable(
+                "The server is shutting down.", code="shutting_down", next_step="Connect again later."
+            )
+        session: FlightSession = context.get_middleware(MIDDLEWARE).session
+        return session
+
+    def request(self, session: FlightSession, text: str, alive: Callable[[], bool]) -> Request:
+        """A request of this session under a new query id."""
+        return Request(text, session.session, query_id=new_query_id(), client=session.session.client, alive=alive)
+
+    def _planned(
+        self, session: FlightSession, command: Command, alive: Callable[[], bool]
+    ) -> tuple[pa.Schema | None, bytes]:
+        if (known := metadata.schema_of(command)) is not None:
+            handle, _ = session.issue(command=command)
+            return known, handle
+        plan, requests = self._plan(session, command, alive)
+        handle, _ = session.issue(plan=plan, requests=requests)
+        return None if plan.schema is None else plain_schema(plan.schema), handle
+
+    def _plan(
+        self, session: FlightSession, command: Command, alive: Callable[[], bool]
+    ) -> tuple[Plan, tuple[Request, ...]]:
+        match command:
+            case StatementQuery() | StatementUpdate():
+                session.check_transaction(command.transaction_id)
+                plan = self.engine.plan(self.request(session, command.query, alive))
+                return plan, (plan.request,)
+            case PreparedQuery():
+                return self._plan_prepared(session, session.statement(command.handle), alive)
+        raise errors.InvalidRequest(f"{type(command).__name__} does not answer with rows.", code="command")
+
+    def _plan_prepared(
+        self, session: FlightSession, prepared: Prepared, alive: Callable[[], bool]
+    ) -> tuple[Plan, tuple[Request, ...]]:
+        plan = prepared.plan
+        rows = prepared.rows
+        if rows is None:
+            request = replace(plan.request, query_id=new_query_id(), alive=alive)
+            return replace(plan, request=request), (request,)
+        requests = tuple(
+            replace(plan.request, query_id=new_query_id(), alive=alive, values=parameters.for_plan(plan, row))
+            for row in rows
+        )
+        if plan.kind is Kind.SELECT and requests:
+            plan = self.engine.plan(requests[0])
+        return plan, requests
+
+    def _execute(self, session: FlightSession, held: Ticket, alive: Callable[[], bool]) -> paflight.FlightDataStream:
+        plan = held.plan
+        assert plan is not None
+        if plan.kind is not Kind.SELECT:
+            with held.lock:
+                if held.answer is None:
+                    held.answer = self._answer(plan, held.requests, alive)
+            return paflight.RecordBatchStream(held.answer)
+        results = (self.engine.execute(plan, replace(request, alive=alive)) for request in held.requests)
+        first = next(results)
+        cutter = BatchCutter(
+            first.schema, batch_bytes=self.settings.batch_bytes, message_bytes_max=self.settings.message_bytes_max
+        )
+        batches = _Stream(session, first, results, cutter)
+        return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(cutter.schema, Guarded(batches)))
+
+    def _answer(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Table:
+        if len(requests) > 1 and not plan.returns_rows:
+            changed = self.engine.run_many(plan, (r.values for r in requests), replace(requests[0], alive=alive))
+            return pa.table({"Count": [changed]})
+        tables = [self.engine.execute(plan, replace(request, alive=alive)).arrow() for request in requests]
+        return _wired(pa.concat_tables(tables))
+
+
+class _Stream:
+    """The batches of one DoGet, cut for the wire; ends its result when the client leaves, however it leaves."""
+
+    def __init__(self, session: FlightSession, first: Result, rest: Iterator[Result], cutter: BatchCutter) -> None:
+        self._session = session
+        self._result: Result | None = first
+        self._rest = rest
+        self._cut = cutter.cut
+        self._pieces: list[pa.RecordBatch] = []
+        session.busy += 1
+
+    def __iter__(self) -> _Stream:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        while not self._pieces:
+            if self._result is None:
+                raise StopIteration
+            batch = self._result.read()
+            if batch is None:
+                self._result = next(self._rest, None)
+            elif batch.num_rows:
+                self._pieces = list(self._cut(batch))[::-1]
+        return self._pieces.pop()
+
+    def __del__(self) -> None:
+        self._session.busy -= 1
+        self._session.used = time.monotonic()
+        if self._result is not None:
+            self._result.close()
+
+
+def _wired(table: pa.Table) -> pa.Table:
+    schema = plain_schema(table.schema)
+    return pa.Table.from_batches([plain_batch(batch, schema) for batch in table.to_batches()], schema)
+
+
+def _alive(context: paflight.ServerCallContext) -> Callable[[], bool]:
+    return lambda: not context.is_cancelled()
+
+
+def _expiry(seconds: float) -> pa.Scalar:
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return pa.scalar(moment, pa.timestamp("ns", tz="UTC"))
+
+
+def serve(path: Any, **flags: object) -> int:
+    """Serve a home folder until SIGTERM or SIGINT; the exit code. See `flight.service`."""
+    from flight.service import run
+
+    return run(path, flags)
