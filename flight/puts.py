@@ -48,7 +48,7 @@ def put(
     """Take what the client uploads and answer with a count or a handle."""
     match command:
         case PreparedQuery(handle):
-            session.statement(handle).rows = list(_rows(server, reader))
+            session.statement(handle).rows = list(_rows(reader))
             writer.write(put_prepared_result(handle))
         case PreparedUpdate(handle):
             writer.write(put_update_result(_update_prepared(server, session, handle, reader, alive)))
@@ -72,7 +72,7 @@ def _update_prepared(
 ) -> int:
     prepared = session.statement(handle)
     plan = prepared.plan
-    rows = list(_rows(server, reader)) if plan.parameters else []
+    rows = list(_rows(reader)) if plan.parameters else []
     request = server.request(session, plan.request.text, alive)
     if not rows:
         with server.engine.execute(plan, request) as result:
@@ -81,7 +81,7 @@ def _update_prepared(
     return server.engine.run_many(plan, (parameters.for_plan(plan, row) for row in rows), request)
 
 
-def _rows(server: FlightSqlServer, reader: paflight.MetadataRecordBatchReader) -> Iterator[list[Any]]:
+def _rows(reader: paflight.MetadataRecordBatchReader) -> Iterator[list[Any]]:
     for batch in uploaded(reader):
         yield from parameters.rows(batch)
 

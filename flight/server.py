@@ -160,12 +160,10 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
                 plan = self.engine.plan(self.request(session, command.query, alive))
                 return plan, (plan.request,)
             case PreparedQuery():
-                return self._plan_prepared(session, session.statement(command.handle), alive)
+                return self._plan_prepared(session.statement(command.handle), alive)
         raise errors.InvalidRequest(f"{type(command).__name__} does not answer with rows.", code="command")
 
-    def _plan_prepared(
-        self, session: FlightSession, prepared: Prepared, alive: Callable[[], bool]
-    ) -> tuple[Plan, tuple[Request, ...]]:
+    def _plan_prepared(self, prepared: Prepared, alive: Callable[[], bool]) -> tuple[Plan, tuple[Request, ...]]:
         plan = prepared.plan
         rows = prepared.rows
         if rows is None:

@@ -99,7 +99,7 @@ class Session:
         try:
             if self.closed:
                 raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
-            if (unread := self._unread and self._unread()) is not None:
+            if (unread := self._unread_result()) is not None:
                 unread.set_aside()
             self._unread = None
             yield self._home_cursor()
@@ -121,6 +121,9 @@ class Session:
         if self._home is None:
             self._home = self._configured(self._instance.cursor())
         return self._home
+
+    def _unread_result(self) -> Result | None:
+        return None if self._unread is None else self._unread()
 
     def streams_at_home(self, result: Result) -> None:
         """Note an open result on the home cursor."""
@@ -151,7 +154,7 @@ class Session:
         """Roll back what is open and free the cursors. Temporary tables are gone."""
         with self._turn:
             self.closed = True
-            if (unread := self._unread and self._unread()) is not None:
+            if (unread := self._unread_result()) is not None:
                 unread.close()
             if self._home is not None:
                 self._home.close()

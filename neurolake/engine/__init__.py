@@ -6,9 +6,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 
@@ -22,7 +21,6 @@ from neurolake.engine import planning, running, settings_of_session
 from neurolake.governance.users import Users
 from neurolake.history import History, state_of
 from neurolake.home import Home
-from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.outbox import Outbox
 from neurolake.query import Kind, Plan, Principal, Request, Values, Versions, new_query_id
 from neurolake.result import Limits, Result

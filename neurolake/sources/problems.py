@@ -8,32 +8,50 @@ from collections.abc import Callable, Mapping
 from neurolake import errors
 from neurolake.catalog import Source
 
+_DAMAGED = re.compile(
+    r"magic bytes|too small to be a Parquet|footer|not a valid Parquet|Parquet file .*corrupt|TProtocol|Invalid thrift"
+    r"|Snappy|ZSTD|decompress",
+    re.IGNORECASE,
+)
+
 _PATTERNS: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
     (
         re.compile(r"No files found that match the pattern"),
-        "source_empty", "No file matches {location}.", "Check the pattern, or add the first file.",
+        "source_empty",
+        "No file matches {location}.",
+        "Check the pattern, or add the first file.",
     ),
     (
-        re.compile(r"magic bytes|too small to be a Parquet|footer|not a valid Parquet|Parquet file .*corrupt|TProtocol|Snappy|ZSTD|decompress|Invalid thrift", re.IGNORECASE),
-        "source_corrupt", "A file of {location} is damaged or no {format} file: {detail}", "Restore the file, or leave it out of the pattern.",
+        _DAMAGED,
+        "source_corrupt",
+        "A file of {location} is damaged or no {format} file: {detail}",
+        "Restore the file, or leave it out of the pattern.",
     ),
     (
         re.compile(r"CSV Error on Line: \d+", re.IGNORECASE),
-        "source_csv_line", "{detail}", "Mend that line, or register with options such as {{'ignore_errors': true}}.",
+        "source_csv_line",
+        "{detail}",
+        "Mend that line, or register with options such as {{'ignore_errors': true}}.",
     ),
     (
         re.compile(r"Error when sniffing file|not possible to automatically detect", re.IGNORECASE),
-        "source_csv_form", "The form of {location} cannot be told: {detail}", "Say it with options: delim, quote, header, columns.",
+        "source_csv_form",
+        "The form of {location} cannot be told: {detail}",
+        "Say it with options: delim, quote, header, columns.",
     ),
     (
         re.compile(r"Malformed JSON|JSON.*(?:invalid|unexpected)", re.IGNORECASE),
-        "source_json", "{detail}", "Mend that line, or register with options such as {{'ignore_errors': true}}.",
+        "source_json",
+        "{detail}",
+        "Mend that line, or register with options such as {{'ignore_errors': true}}.",
     ),
     (
         re.compile(r"Cannot open file|Could not read|No such file", re.IGNORECASE),
-        "source_unreadable", "{detail}", "Check that the file is there and readable.",
+        "source_unreadable",
+        "{detail}",
+        "Check that the file is there and readable.",
     ),
-)  # fmt: skip
+)
 
 
 def explain(

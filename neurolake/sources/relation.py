@@ -90,7 +90,7 @@ def _has_magic(path: str) -> bool:
 
 
 def _any_match(path: str) -> bool:
-    return next(glob.iglob(path, recursive=True), None) is not None
+    return next(glob.iglob(path, recursive=True), None) is not None  # noqa: PTH207  (absolute patterns)
 
 
 def _format_of(name: str) -> str | None:

@@ -71,7 +71,7 @@ def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA) -> Resolved
         found[name.fold()] = None
         edits.append(_replacement(table, relation))
     if found:
-        edits.extend(_qualified_columns(tree, found, schema))
+        edits.extend(_qualified_columns(tree, found))
     return Resolved(_apply(text, edits), tuple(found))
 
 
@@ -117,7 +117,7 @@ def _visible(with_: exp.With, inside: exp.Expression) -> Iterator[exp.CTE]:
 def _is_target(table: exp.Table) -> bool:
     parent = table.parent
     if isinstance(parent, exp.Schema):
-        table, parent = parent, parent.parent  # type: ignore[assignment]
+        table, parent = parent, parent.parent
     targets = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Alter, exp.Merge, exp.TruncateTable)
     return isinstance(parent, exp.Drop) or (isinstance(parent, targets) and parent.this is table)
 
@@ -144,7 +144,7 @@ def _replacement(table: exp.Table, relation: str) -> Edit:
     return Edit(start, end, relation + alias)
 
 
-def _qualified_columns(tree: exp.Expression, found: dict[Name, None], schema: str) -> Iterator[Edit]:
+def _qualified_columns(tree: exp.Expression, found: dict[Name, None]) -> Iterator[Edit]:
     """`main.orders.id` names a column through its schema, which a replaced relation no longer has."""
     for column in tree.find_all(exp.Column):
         qualifier = [column.args[key] for key in ("catalog", "db", "table") if column.args.get(key)]
