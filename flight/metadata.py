@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +18,9 @@ from neurolake.session import Session
 
 CATALOG: Final = "lake"
 TABLE_TYPES: Final = ("BASE TABLE", "LOCAL TEMPORARY", "SYSTEM TABLE", "VIEW", "EXTERNAL TABLE")
+
+_LISTS: Final = frozenset(range(508, 513))
+"""The SqlInfo codes whose answers list keywords and functions."""
 
 _SCHEMAS: Final[Mapping[type, pa.Schema]] = {
     commands.GetSqlInfo: schemas.SQL_INFO,
@@ -45,11 +48,13 @@ def answer(engine: Engine, session: Session, command: commands.Command) -> pa.Ta
 
 
 def _sql_info(engine: Engine, session: Session, command: commands.GetSqlInfo) -> pa.Table:
-    return sql_info_table(_facts(engine, session), command.codes)
+    return sql_info_table(_facts(engine, session, command.codes), command.codes)
 
 
-def _facts(engine: Engine, session: Session) -> EngineFacts:
-    version, keywords, functions = Browser(engine, session).facts()
+def _facts(engine: Engine, session: Session, codes: Sequence[int]) -> EngineFacts:
+    # Drivers ask for one plain code at every connect, and listing all functions takes longer than the rest of it.
+    names = not codes or not _LISTS.isdisjoint(codes)
+    version, keywords, functions = Browser(engine, session).facts(names=names)
     return EngineFacts(
         server_version=f"duckdb v{version} (NeuroLake)",
         keywords=keywords,

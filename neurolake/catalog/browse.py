@@ -108,8 +108,10 @@ class Browser:
             for name, schema, table, columns, referred, theirs in self._rows(sql)
         ]
 
-    def facts(self) -> tuple[str, tuple[str, ...], frozenset[str]]:
-        """The engine's version, its keywords, and the names of its scalar functions."""
+    def facts(self, *, names: bool = True) -> tuple[str, tuple[str, ...], frozenset[str]]:
+        """The engine's version and, with `names`, its keywords and the names of its scalar functions."""
+        if not names:
+            return DUCKDB_VERSION, (), frozenset()
         words = self._rows("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'", ())
         functions = self._rows(
             "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'macro')",
