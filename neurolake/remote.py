@@ -1,0 +1,340 @@
+"""A lake behind a server: the interface of an embedded one over Flight SQL, through the stock ADBC driver."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from neurolake import errors, loading
+from neurolake.activity import Activity
+from neurolake.adbc import Connection, Statement
+from neurolake.interrupts import hears_ctrl_c
+from neurolake.lake import Lake
+from neurolake.query import Principal, Values
+from neurolake.result import Result, TableStream
+from neurolake.sql.statements import first_word
+from neurolake.sql.text import Name, columns, quote, split_identifier
+
+if TYPE_CHECKING:
+    from neurolake._duckdb import Cursor
+
+__all__ = ["RemoteLake"]
+
+CONNECT_TIMEOUT_S = 10.0
+_BEGINS = frozenset(("BEGIN", "START"))
+_ENDS = frozenset(("COMMIT", "END", "ROLLBACK", "ABORT"))
+_READS = frozenset(("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "PIVOT", "UNPIVOT"))
+"""Statements that only read: their rows are fetched as they are asked for. All others are over when `sql` returns."""
+_WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)
+_INGEST = "adbc.ingest."
+_QUERY_ID = b"neurolake.query_id"
+"""Where a server writes a statement's id into the metadata of its rows' schema."""
+BATCH_ROWS = 65_536
+
+
+class RemoteLake(Lake):
+    """A lake on a server. Thread-safe: threads share one session, with its temporary tables and settings.
+
+    While a thread has a transaction open, the session is that thread's; the others' statements then take a second
+    session, which has neither the first one's temporary tables nor its settings.
+    """
+
+    def __init__(self, uri: str, options: Mapping[str, str]) -> None:
+        self.uri = uri
+        self._options = dict(options)
+        self._connections: list[Connection] = []
+        self._streams: weakref.WeakSet[_Rows] = weakref.WeakSet()
+        self._free = threading.Condition()
+        self._sending = 0
+        self._owner: int | None = None
+        self._closed = False
+        self._aside: Connection | None = None
+        self._main = self._connect()
+
+    def _connect(self) -> Connection:
+        connection = Connection(self.uri, self._options)
+        self._connections.append(connection)
+        return connection
+
+    @classmethod
+    def open(
+        cls,
+        uri: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        tls_ca: str | Path | None = None,
+    ) -> RemoteLake:
+        """Connect and log in, with a token or with a user and password.
+
+        Raises:
+            LoginFailed: the server does not know these credentials.
+            Unavailable: there is no server at that address.
+        """
+        options = {"adbc.flight.sql.rpc.timeout_seconds.connect": str(CONNECT_TIMEOUT_S)}
+        if token is not None:
+            options["adbc.flight.sql.authorization_header"] = f"Bearer {token}"
+        elif user is not None:
+            options |= {"username": user, "password": password or ""}
+        if tls_ca is not None:
+            options["adbc.flight.sql.client_option.tls_root_certs"] = _pem(Path(tls_ca))
+        return cls(uri.rstrip("/"), options)
+
+    def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
+        """Run one statement. See `Lake.sql`."""
+        if named and values is not None:
+            raise errors.InvalidRequest(
+                "Give parameters once: as a sequence, a mapping, or keywords.", code="parameters"
+            )
+        verb = first_word(text)
+        with self._chosen(verb) as connection:
+            try:
+                result, rows = _query(connection, text, named or values, timeout_s)
+            except errors.LoginFailed:
+                # The session is over: idle for too long, or the server began anew. Nothing of the statement ran.
+                if self._owner is not None or connection is not self._main:
+                    raise
+                result, rows = _query(self._main_again(connection), text, named or values, timeout_s)
+            self._streams.add(rows)
+            return _whole(result) if _changes(verb, text, result.schema) else result
+
+    @contextmanager
+    def _chosen(self, verb: str) -> Iterator[Connection]:
+        me = threading.get_ident()
+        with self._free:
+            if self._closed:
+                raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
+            if verb in _BEGINS:
+                self._take(me)
+            on_main = self._owner in (None, me)
+            connection = self._main if on_main else self._second()
+            self._sending += on_main
+        failed = True
+        try:
+            yield connection
+            failed = False
+        finally:
+            with self._free:
+                self._sending -= on_main
+                if self._owner == me and (verb in _ENDS or (failed and verb in _BEGINS)):
+                    self._owner = None
+                self._free.notify_all()
+
+    def _take(self, me: int) -> None:
+        """Make the session this thread's, once what other threads are sending has arrived."""
+        if self._owner is not None:
+            raise errors.InvalidRequest(
+                "A transaction is open in this session already.",
+                code="transaction_open",
+                next_step="COMMIT or ROLLBACK it first.",
+            )
+        self._owner = me
+        self._free.wait_for(lambda: self._sending == 0)
+
+    def _second(self) -> Connection:
+        if self._aside is None:
+            self._aside = self._connect()
+        return self._aside
+
+    def _main_again(self, over: Connection) -> Connection:
+        with self._free:
+            if self._main is over:
+                self._main = self._connect()
+            return self._main
+
+    def load(self, name: str, data: object, mode: str = "create", keys: Sequence[str] = ()) -> int:
+        """Send data, or a file of this machine, into a managed table. See `Lake.load`."""
+        if mode not in loading.MODES:
+            raise errors.InvalidRequest(
+                f"{mode!r} is not a mode.", code="mode", next_step=f"Use {', '.join(loading.MODES)}."
+            )
+        if (mode == "upsert") != bool(keys):
+            raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
+        with _readable(data) as reader:
+            if mode == "upsert":
+                return self._upsert(name, reader, keys)
+            return self._ingest(name, mode, reader)
+
+    def _ingest(self, name: str, mode: str, reader: pa.RecordBatchReader, *, temporary: bool = False) -> int:
+        target = Name.parse(name)
+        options = {f"{_INGEST}target_table": target.table, f"{_INGEST}mode": f"{_INGEST}mode.{mode}"}
+        if len(split_identifier(name)) > 1:
+            options[f"{_INGEST}target_db_schema"] = target.schema
+        if temporary:
+            options[f"{_INGEST}temporary"] = "true"
+        with self._chosen("INSERT") as connection:
+            statement = connection.statement()
+            try:
+                with hears_ctrl_c(statement.interrupt):
+                    return statement.ingest(options, reader)
+            finally:
+                statement.close()
+
+    def _upsert(self, name: str, reader: pa.RecordBatchReader, keys: Sequence[str]) -> int:
+        """Send the rows into a temporary table; then replace the rows that match, and add the others."""
+        self._check_keys(name, keys)
+        staged = f"_neurolake_upsert_{secrets.token_hex(6)}"
+        table, rows = Name.parse(name).sql(), f"temp.{staged}"
+        matches = " AND ".join(f"t.{quote(key)} IS NOT DISTINCT FROM s.{quote(key)}" for key in keys)
+        mine = self._owner == threading.get_ident()
+        with nullcontext() if mine else self.transaction():
+            count = self._ingest(staged, "create", reader, temporary=True)
+            twice = f"SELECT 1 FROM {rows} GROUP BY {columns(keys)} HAVING count(*) > 1 LIMIT 1"
+            if self.sql(twice).fetchall():
+                raise errors.ConstraintViolated(
+                    f"Some values of {', '.join(keys)} come more than once in the data; nothing was written.",
+                    code="keys_not_unique",
+                    next_step="Keep one row for each key, then load again.",
+                )
+            self._execute(f"DELETE FROM {table} t USING {rows} s WHERE {matches}")
+            self._execute(f"INSERT INTO {table} BY NAME FROM {rows}")
+            self._execute(f"DROP TABLE {rows}")
+        return count
+
+    def _check_keys(self, name: str, keys: Sequence[str]) -> None:
+        with self.sql(f"SELECT * FROM {Name.parse(name).sql()} LIMIT 0") as existing:
+            known = {column.casefold() for column in existing.columns}
+        for key in keys:
+            if key.casefold() not in known:
+                raise errors.NotFound(f"{name} has no column named {key}.", code="key_unknown")
+
+    def close(self) -> None:
+        """Close the lake. Statements in flight are cancelled."""
+        with self._free:
+            if self._closed:
+                return
+            self._closed = True
+        for rows in list(self._streams):
+            rows.close()
+        for connection in self._connections:
+            with suppress(errors.NeuroLakeError):  # the server may be gone, and the session with it
+                connection.close()
+
+    def __repr__(self) -> str:
+        return f"<Lake {self.uri}>"
+
+
+class _Rows:
+    """The rows of one statement as the server sends them."""
+
+    def __init__(self, statement: Statement, reader: pa.RecordBatchReader, activity: Activity) -> None:
+        self._statement = statement
+        self._activity = activity
+        self._reader: pa.RecordBatchReader | None = reader
+        self._reading = threading.Lock()
+
+    def read(self) -> pa.RecordBatch | None:
+        """The next batch, None at the end."""
+        with self._reading:
+            if self._reader is None:
+                return None
+            try:
+                batch = self._statement.read(self._reader)
+            except errors.NeuroLakeError as error:
+                self._activity.query_id = error.query_id or self._activity.query_id
+                raise
+        if batch is None:
+            self._free()
+        return batch
+
+    def close(self) -> None:
+        """End the statement, also while another thread waits for its rows."""
+        if self._reader is not None:
+            self._statement.interrupt()
+            self._free()
+
+    def _free(self) -> None:
+        with self._reading:
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.close()
+                with suppress(errors.NeuroLakeError):  # it is over either way
+                    self._statement.close()
+
+
+def _query(connection: Connection, text: str, values: Values, timeout_s: float | None) -> tuple[Result, _Rows]:
+    statement = connection.statement(timeout_s)
+    activity = Activity("", Principal("", ""), "remote", text)
+    activity.cursor = cast("Cursor", statement)  # what it is asked for is `interrupt`
+    try:
+        with hears_ctrl_c(partial(_ctrl_c, activity)):
+            reader = statement.query(text, values)
+    except BaseException as error:
+        statement.close()
+        if isinstance(error, errors.NeuroLakeError) and activity.problem is not None:
+            raise activity.problem from None
+        raise
+    activity.query_id = (reader.schema.metadata or {}).get(_QUERY_ID, b"").decode()
+    rows = _Rows(statement, reader, activity)
+    return Result(reader.schema, rows, activity, _end), rows
+
+
+def _whole(result: Result) -> Result:
+    """A result that is here already: a write is over, and has failed if it fails, whether or not it is read."""
+    table = result.arrow()
+    activity = Activity(result.query_id, Principal("", ""), "remote", "")
+    return Result(table.schema, TableStream(table), activity, _end)
+
+
+def _changes(verb: str, text: str, schema: pa.Schema) -> bool:
+    if schema.names == ["Count"] or (verb and verb not in _READS):
+        return True
+    return verb == "WITH" and _WRITES.search(text) is not None
+
+
+def _ctrl_c(activity: Activity) -> None:
+    activity.stop(errors.Cancelled("The statement was cancelled by Ctrl-C."))
+
+
+def _end(activity: Activity, problem: BaseException | None) -> None:
+    """The server does the accounts."""
+
+
+@contextmanager
+def _readable(data: object) -> Iterator[pa.RecordBatchReader]:
+    """Data at hand, or a file of this machine, as a stream of batches.
+
+    A file is read by an engine of its own, and so just as a lake in this process would read it.
+    """
+    if not isinstance(data, str | Path):
+        made = loading.arrow(data)
+        yield made if isinstance(made, pa.RecordBatchReader) else made.to_reader(BATCH_ROWS)
+        return
+    from neurolake.lake import EmbeddedLake
+
+    problems: list[errors.NeuroLakeError] = []
+    with EmbeddedLake.open(":memory:", optimizer=False) as scratch:
+        scratch.register("file", data)
+        with scratch.sql("FROM file") as rows:
+            try:
+                yield pa.RecordBatchReader.from_batches(rows.schema, _noting(rows, problems))
+            except errors.NeuroLakeError as error:
+                raise (problems[0] if problems else error) from None
+
+
+def _noting(rows: Result, problems: list[errors.NeuroLakeError]) -> Iterator[pa.RecordBatch]:
+    """Batches for the driver, which keeps no more than the words of an error."""
+    try:
+        yield from rows
+    except errors.NeuroLakeError as error:
+        problems.append(error)
+        raise
+
+
+def _pem(path: Path) -> str:
+    try:
+        return path.expanduser().read_text()
+    except (OSError, UnicodeDecodeError):
+        raise errors.InvalidRequest(
+            f"The certificate authority {path} cannot be read.", code="tls_ca", next_step="Name a PEM file."
+        ) from None
