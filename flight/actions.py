@@ -37,7 +37,7 @@ def _prepare(
     server: FlightSqlServer, session: FlightSession, wanted: actions.CreatePreparedStatement, alive: Alive
 ) -> Iterator[bytes]:
     session.check_transaction(wanted.transaction_id)
-    plan = server.engine.plan(server.request(session, wanted.query, alive))
+    plan = server.engine.plan(server.request(session, wanted.query), alive)
     handle = session.prepare(plan)
     schema = plain_schema(plan.schema) if plan.returns_rows and plan.schema is not None else None
     yield results.prepared_statement_result(
@@ -144,7 +144,7 @@ def _set_option(
     else:
         text = f"RESET {setting}" if value is None else f"SET {setting} = {literal(value)}"
     try:
-        server.engine.run(server.request(session, text, alive)).close()
+        server.engine.run(server.request(session, text), alive).close()
     except errors.NeuroLakeError:
         return results.OptionProblem.INVALID_VALUE
     return None

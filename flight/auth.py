@@ -20,6 +20,7 @@ AUTHORIZATION: Final = "authorization"
 HEADER_BYTES_MAX: Final = 8192
 MIDDLEWARE: Final = "session"
 BASIC_SESSIONS_MAX: Final = 1000
+_NOTHING: Final = ("",)
 
 
 class SessionMiddleware(paflight.ServerMiddleware):  # type: ignore[misc]
@@ -59,7 +60,9 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
             raise to_flight(problem) from None
 
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
-        sent = next(iter(headers.get(AUTHORIZATION, ())), "")
+        sent = headers.get(AUTHORIZATION, _NOTHING)[0]
+        if sent.startswith("Bearer ") and (session := self._sessions.find(sent[7:])) is not None:
+            return SessionMiddleware(session, tell=False)
         scheme, _, credentials = sent.partition(" ")
         if len(sent) > HEADER_BYTES_MAX:
             raise errors.LoginFailed("The authorization header is too long.")

@@ -54,7 +54,7 @@ def put(
             writer.write(put_update_result(_update_prepared(server, session, handle, reader, alive)))
         case StatementUpdate(query, transaction_id):
             session.check_transaction(transaction_id)
-            with server.engine.run(server.request(session, query, alive)) as result:
+            with server.engine.run(server.request(session, query), alive) as result:
                 row = None if result.columns != ["Count"] else result.fetchone()
             writer.write(put_update_result(row[0] if row else -1))
         case StatementIngest():
@@ -73,12 +73,12 @@ def _update_prepared(
     prepared = session.statement(handle)
     plan = prepared.plan
     rows = list(_rows(reader)) if plan.parameters else []
-    request = server.request(session, plan.request.text, alive)
+    request = server.request(session, plan.request.text)
     if not rows:
-        with server.engine.execute(plan, request) as result:
-            row = None if plan.returns_rows else result.fetchone()
+        with server.engine.execute(plan, request, alive) as result:
+            row = result.fetchone() if result.columns == ["Count"] and not plan.returns_rows else None
         return int(row[0]) if row else -1
-    return server.engine.run_many(plan, (parameters.for_plan(plan, row) for row in rows), request)
+    return server.engine.run_many(plan, (parameters.for_plan(plan, row) for row in rows), request, alive)
 
 
 def _rows(reader: paflight.MetadataRecordBatchReader) -> Iterator[list[Any]]:
@@ -110,4 +110,5 @@ def _ingest(
         mode,
         temporary=command.temporary,
         client=session.session.client,
+        alive=alive,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -31,12 +29,12 @@ from flight.sessions import FlightSession, Prepared, Sessions, Ticket
 from neurolake import errors, parameters
 from neurolake.config import Settings
 from neurolake.engine import Engine
-from neurolake.query import Kind, Plan, Request, new_query_id
+from neurolake.query import Kind, Plan, Request, evolve, new_query_id
 from neurolake.result import Result
 
 __all__ = ["FlightSqlServer", "serve"]
 
-_EMPTY: Final = pa.schema([])
+_MOMENT: Final = pa.timestamp("ns", tz="UTC")
 
 
 class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
@@ -55,6 +53,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         self.sessions = sessions
         self.settings = settings
         self.stopping = False
+        self._expiry: tuple[float, pa.Scalar] = (0.0, None)
 
     # RPCs
 
@@ -66,7 +65,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         session = self._session(context)
         command = decode(descriptor.command)
         schema, ticket = self._planned(session, command, _alive(context))
-        endpoint = paflight.FlightEndpoint(statement_ticket(ticket), [], _expiry(self.settings.ticket_life_s))
+        endpoint = paflight.FlightEndpoint(statement_ticket(ticket), [], self._ticket_expiry())
         return paflight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
 
     @boundary
@@ -137,9 +136,18 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         session: FlightSession = context.get_middleware(MIDDLEWARE).session
         return session
 
-    def request(self, session: FlightSession, text: str, alive: Callable[[], bool]) -> Request:
+    def request(self, session: FlightSession, text: str) -> Request:
         """A request of this session under a new query id."""
-        return Request(text, session.session, query_id=new_query_id(), client=session.session.client, alive=alive)
+        return Request(text, session.session, query_id=new_query_id(), client=session.session.client)
+
+    def _ticket_expiry(self) -> pa.Scalar:
+        """When a ticket made now ends, to the second: making the scalar anew costs as much as a small RPC."""
+        made, scalar = self._expiry
+        now = time.time()
+        if now - made >= 1:
+            scalar = pa.scalar(int((now + self.settings.ticket_life_s) * 1e9), _MOMENT)
+            self._expiry = (now, scalar)
+        return scalar
 
     def _planned(
         self, session: FlightSession, command: Command, alive: Callable[[], bool]
@@ -157,7 +165,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         match command:
             case StatementQuery() | StatementUpdate():
                 session.check_transaction(command.transaction_id)
-                plan = self.engine.plan(self.request(session, command.query, alive))
+                plan = self.engine.plan(self.request(session, command.query), alive)
                 return plan, (plan.request,)
             case PreparedQuery():
                 return self._plan_prepared(session.statement(command.handle), alive)
@@ -167,14 +175,13 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         plan = prepared.plan
         rows = prepared.rows
         if rows is None:
-            request = replace(plan.request, query_id=new_query_id(), alive=alive)
-            return replace(plan, request=request), (request,)
+            request = evolve(plan.request, query_id=new_query_id())
+            return evolve(plan, request=request), (request,)
         requests = tuple(
-            replace(plan.request, query_id=new_query_id(), alive=alive, values=parameters.for_plan(plan, row))
-            for row in rows
+            evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row)) for row in rows
         )
         if plan.kind is Kind.SELECT and requests:
-            plan = self.engine.plan(requests[0])
+            plan = self.engine.plan(requests[0], alive)
         return plan, requests
 
     def _execute(self, session: FlightSession, held: Ticket, alive: Callable[[], bool]) -> paflight.FlightDataStream:
@@ -185,8 +192,10 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
                 if held.answer is None:
                     held.answer = self._answer(plan, held.requests, alive)
             return paflight.RecordBatchStream(held.answer)
-        results = (self.engine.execute(plan, replace(request, alive=alive)) for request in held.requests)
+        results = (self.engine.execute(plan, request, alive) for request in held.requests)
         first = next(results)
+        if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
+            return paflight.RecordBatchStream(table)
         cutter = BatchCutter(
             first.schema, batch_bytes=self.settings.batch_bytes, message_bytes_max=self.settings.message_bytes_max
         )
@@ -195,9 +204,9 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
 
     def _answer(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Table:
         if len(requests) > 1 and not plan.returns_rows:
-            changed = self.engine.run_many(plan, (r.values for r in requests), replace(requests[0], alive=alive))
+            changed = self.engine.run_many(plan, (r.values for r in requests), requests[0], alive)
             return pa.table({"Count": [changed]})
-        tables = [self.engine.execute(plan, replace(request, alive=alive)).arrow() for request in requests]
+        tables = [self.engine.execute(plan, request, alive).arrow() for request in requests]
         return _wired(pa.concat_tables(tables))
 
 
@@ -233,18 +242,29 @@ class _Stream:
             self._result.close()
 
 
+def _small(result: Result, bytes_max: int) -> pa.Table | None:
+    """The whole result where it is one small batch: most are, and a ready table costs no call back into Python.
+
+    Otherwise nothing of it is lost: what was read is put back.
+    """
+    first = result.read()
+    if first is None:
+        return _wired(result.schema.empty_table())
+    if first.nbytes > bytes_max // 2 or (second := result.read()) is not None:
+        result.put_back(*([first] if first.nbytes > bytes_max // 2 else [first, second]))
+        return None
+    return _wired(pa.Table.from_batches([first]))
+
+
 def _wired(table: pa.Table) -> pa.Table:
     schema = plain_schema(table.schema)
+    if schema is table.schema:
+        return table
     return pa.Table.from_batches([plain_batch(batch, schema) for batch in table.to_batches()], schema)
 
 
 def _alive(context: paflight.ServerCallContext) -> Callable[[], bool]:
     return lambda: not context.is_cancelled()
-
-
-def _expiry(seconds: float) -> pa.Scalar:
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    return pa.scalar(moment, pa.timestamp("ns", tz="UTC"))
 
 
 def serve(path: Any, **flags: object) -> int:

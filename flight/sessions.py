@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -39,6 +40,7 @@ class Ticket:
     requests: tuple[Request, ...] = ()
     command: Any = None
     answer: Any = None
+    fetched: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -50,6 +52,8 @@ class FlightSession:
         self.session = session
         self.prepared: dict[bytes, Prepared] = {}
         self.tickets: dict[bytes, Ticket] = {}
+        self.fetched: deque[bytes] = deque()
+        """Tickets that were fetched, oldest first: they make room for new ones before their life is over."""
         self.transaction_id: bytes | None = None
         self.used = time.monotonic()
         self.busy = 0
@@ -88,8 +92,8 @@ class FlightSession:
 
     def issue(self, **what: Any) -> tuple[bytes, Ticket]:
         """Keep something under a new ticket."""
-        if len(self.tickets) >= self._settings.tickets_per_session_max:
-            self.drop_expired(time.monotonic())
+        while self.fetched and len(self.tickets) >= self._settings.tickets_per_session_max:
+            self.tickets.pop(self.fetched.popleft(), None)
         if len(self.tickets) >= self._settings.tickets_per_session_max:
             raise errors.LimitReached(
                 "The session holds too many unread tickets.",
@@ -106,6 +110,13 @@ class FlightSession:
         Raises:
             NotFound: it has expired, or is another session's.
         """
+        found = self._held(handle)
+        if not found.fetched:
+            found.fetched = True
+            self.fetched.append(handle)
+        return found
+
+    def _held(self, handle: bytes) -> Ticket:
         found = self.tickets.get(handle)
         if found is None or found.expires < time.monotonic():
             raise errors.NotFound(
@@ -117,7 +128,7 @@ class FlightSession:
 
     def renew(self, handle: bytes) -> Ticket:
         """Give a ticket its whole life again."""
-        found = self.ticket(handle)
+        found = self._held(handle)
         found.expires = time.monotonic() + self._settings.ticket_life_s
         return found
 

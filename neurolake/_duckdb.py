@@ -186,16 +186,18 @@ class Instance:
             cursor.close()
         self._idle.clear()
         self._connection.close()
+        self._connection = None  # a connection that outlives the interpreter's end is reported as leaked
 
 
 class Cursor:
     """One connection to the instance: one statement at a time, a transaction and temporary tables of its own."""
 
-    __slots__ = ("_instance", "_raw", "generation")
+    __slots__ = ("_instance", "_left", "_raw", "generation")
 
     def __init__(self, raw: Any, instance: Instance) -> None:
         self._raw = raw
         self._instance = instance
+        self._left: list[str] = []
         self.generation = instance.generation
 
     def parse(self, text: str) -> list[Parsed]:
@@ -211,7 +213,7 @@ class Cursor:
         try:
             seen = _seam.bind(self._raw, text, values=_plain(values))
             unknown = seen.deferred or any(str(t) == "UNKNOWN" for t in seen.types)
-            schema = None if unknown else _seam.arrow_schema(self._raw, seen.names, seen.types)
+            schema = None if unknown else self._arrow_schema(seen.names, seen.types)
             wanted = self._parameter_schema(seen.parameters) if seen.parameters else None
         except duckdb.Error as error:
             raise self._problem(error) from None
@@ -226,10 +228,18 @@ class Cursor:
             schema,
         )
 
+    def _arrow_schema(self, names: Sequence[str], types: Any) -> pa.Schema:
+        """As the rows will have it: the interface renames columns that share a name, the engine's streams do not."""
+        schema = _seam.arrow_schema(self._raw, names, types)
+        if schema.names != list(names):
+            for position, name in enumerate(names):
+                schema = schema.set(position, schema.field(position).with_name(name))
+        return schema
+
     def _parameter_schema(self, parameters: Any) -> pa.Schema:
         """A hint for clients: what the binder knows, text where it knows nothing; bound values bring their own type."""
         types = ["VARCHAR" if str(kind) in ("UNKNOWN", '"NULL"') else str(kind) for _, kind in parameters]
-        return _seam.arrow_schema(self._raw, [name for name, _ in parameters], types)
+        return self._arrow_schema([name for name, _ in parameters], types)
 
     def stream(self, text: str, values: Values = None, *, rows_per_batch: int = 16_384) -> pa.RecordBatchReader:
         """Run one statement and stream its rows. The cursor is busy until the reader is drained or closed."""
@@ -248,9 +258,14 @@ class Cursor:
     def rows(self, text: str, values: Values = None) -> list[tuple[Any, ...]]:
         """Run one statement to its end; its rows as Python tuples."""
         try:
-            return list(_seam.submit(self._raw, text, _plain(values)).fetchall())
+            found = list(_seam.submit(self._raw, text, _plain(values)).fetchall())
         except duckdb.Error as error:
             raise self._problem(error) from None
+        if self._left:
+            left, self._left = self._left, []
+            for name in left:
+                self.detach(name)
+        return found
 
     def run(self, text: str, values: Values = None) -> int:
         """Run one statement to its end; how many rows it changed, 0 where that means nothing."""
@@ -259,11 +274,18 @@ class Cursor:
 
     def attach(self, name: str, data: object) -> None:
         """Let statements on this cursor read an Arrow table or reader under a name."""
-        self._raw.register(name, data)
+        try:
+            self._raw.register(name, data)
+        except duckdb.Error as error:
+            raise self._problem(error) from None
 
     def detach(self, name: str) -> None:
-        """Take back what `attach` gave."""
-        self._raw.unregister(name)
+        """Take back what `attach` gave; where a transaction has failed, which takes only its ROLLBACK, after that."""
+        try:
+            if self._raw is not None:
+                self._raw.unregister(name)
+        except duckdb.TransactionException:
+            self._left.append(name)
 
     def progress(self) -> float | None:
         """How much of the running statement is done, 0 to 1; None where the engine cannot tell."""
@@ -272,11 +294,14 @@ class Cursor:
 
     def interrupt(self) -> None:
         """End the running statement, from any thread. A no-op on an idle cursor."""
-        self._raw.interrupt()
+        if (raw := self._raw) is not None:
+            raw.interrupt()
 
     def close(self) -> None:
         """Close it; what its transaction did is rolled back."""
-        self._raw.close()
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.close()
 
     def _problem(self, error: duckdb.Error) -> errors.NeuroLakeError:
         problem = translate(error, self._instance.options.recover)

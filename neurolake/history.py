@@ -1,8 +1,17 @@
-"""Query history: one record a statement, written when it ends, however it ends."""
+"""Query history: one record a statement, written when it ends, however it ends.
+
+A record goes to a journal before the statement's end is answered. Every `fsync_interval_s` the journal is fsynced and
+its records move into the metadata file, where each is known by its own number: records that a crash left in a journal
+are moved when the lake is opened next.
+"""
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,8 +19,11 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.catalog.store import Store
 from neurolake.catalog.system import QUERIES, table
+from neurolake.journal import Journal
 
-TRIM_EVERY = 1000
+logger = logging.getLogger("neurolake")
+
+COLUMNS = "query_id, user_name, role, client, sql, state, error_code, started_at, duration_ms, rows_out, bytes_out"
 
 
 def state_of(problem: BaseException | None) -> str:
@@ -26,48 +38,81 @@ def state_of(problem: BaseException | None) -> str:
 class History:
     """The last `rows_max` statements of a lake."""
 
-    def __init__(self, store: Store, rows_max: int) -> None:
+    def __init__(self, store: Store, rows_max: int, folder: Path | None = None, fsync_interval_s: float = 0.2) -> None:
         self._store = store
         self._rows_max = rows_max
         self._lock = threading.Lock()
-        self._written = 0
-        self._mirror: list[pa.Table] = []
+        self._mirror = QUERIES.empty_table()
         self._mirrored = 0
+        self._journal = Journal(folder, "history")
+        self._keep(self._journal.left)
+        self._journal.left = []
+        for _ in range(2):
+            self._journal.turn()
+            self._journal.forget()
+        self._numbers = itertools.count(int(store.rows("SELECT coalesce(max(position), 0) FROM history")[0][0]) + 1)
+        self._closed = threading.Event()
+        self._writer = threading.Thread(
+            target=self._move_until_closed, args=(fsync_interval_s,), name="neurolake-history", daemon=True
+        )
+        self._writer.start()
 
     def record(self, activity: Activity, problem: BaseException | None) -> None:
         """Write a statement's end; it is with the operating system when this returns."""
-        self._store.lazy(
-            "INSERT INTO history (query_id, user_name, role, client, sql, state, error_code, started_at, "
-            "duration_ms, rows_out, bytes_out) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (activity.query_id, activity.principal.name, activity.principal.role, activity.client, activity.text,
+        principal = activity.principal
+        self._journal.append(
+            [next(self._numbers), activity.query_id, principal.name, principal.role, activity.client, activity.text,
              state_of(problem), None if problem is None else getattr(problem, "code", "internal"),
-             activity.started_at, activity.duration_ms, activity.rows_out, activity.bytes_out),
+             activity.started_at, activity.duration_ms, activity.rows_out, activity.bytes_out]
         )  # fmt: skip
-        self._written += 1
-        if self._written % TRIM_EVERY == 0:
-            self._trim()
 
-    def _trim(self) -> None:
-        self._store.lazy(
-            "DELETE FROM history WHERE position <= (SELECT max(position) FROM history) - ?", (self._rows_max,)
-        )
+    def flush(self) -> None:
+        """Move what the journal holds into the metadata file."""
         with self._lock:
-            self._mirror.clear()
-            self._mirrored = 0
+            records = self._journal.turn()
+            try:
+                self._keep(records)
+            except BaseException:
+                self._journal.put_back(records)
+                raise
+            self._journal.forget()
+
+    def _keep(self, records: list[list[Any]]) -> None:
+        if not records:
+            return
+        with self._store.durable() as db:
+            marks = ", ".join("?" * len(records[0]))
+            db.executemany(f"INSERT OR IGNORE INTO history (position, {COLUMNS}) VALUES ({marks})", records)
+            newest = records[-1][0]
+            if newest % 100 < len(records):
+                db.execute("DELETE FROM history WHERE position <= ?", (newest - self._rows_max,))
+
+    def _move_until_closed(self, interval_s: float) -> None:
+        while not self._closed.wait(interval_s):
+            try:
+                self.flush()
+            except errors.NeuroLakeError as problem:
+                logger.error("query history waits in its journal: %s", problem)
+
+    def close(self) -> None:
+        """Move the rest and close."""
+        self._closed.set()
+        self._writer.join()
+        self.flush()
+        self._journal.close()
 
     def table(self, user_name: str | None = None) -> pa.Table:
         """The records in the columns of `neurolake.queries`, oldest first; of one user, or of all."""
+        self.flush()
         with self._lock:
             rows = self._store.rows(
-                "SELECT query_id, user_name, role, client, sql, state, error_code, started_at, duration_ms, "
-                "rows_out, bytes_out, position FROM history WHERE position > ? ORDER BY position",
-                (self._mirrored,),
+                f"SELECT {COLUMNS}, position FROM history WHERE position > ? ORDER BY position", (self._mirrored,)
             )
             if rows:
                 self._mirrored = rows[-1][-1]
-                self._mirror.append(table([row[:-1] for row in rows], QUERIES))
-            whole = pa.concat_tables(self._mirror) if self._mirror else QUERIES.empty_table()
-            self._mirror = [whole]
+                grown = pa.concat_tables([self._mirror, table([row[:-1] for row in rows], QUERIES)])
+                self._mirror = grown.slice(max(0, grown.num_rows - self._rows_max))
+            whole = self._mirror
         if user_name is None:
             return whole
         import pyarrow.compute as pc

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
-from neurolake.query import Kind, Plan, Request, new_query_id
+from neurolake.query import Alive, Kind, Plan, Request, new_query_id
 from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, quote
 
@@ -33,6 +33,7 @@ def load(
     *,
     temporary: bool = False,
     client: str = "embedded",
+    alive: Alive = None,
 ) -> int:
     """Load data into a table; how many rows it brought.
 
@@ -62,7 +63,7 @@ def load(
     made = "TABLE" if verb == "CREATE" else "INTO"
     text = f"{verb} {'TEMP ' * temporary}{made} {_sql(target, temporary)}"
     plan = Plan(request, text, engine.versions(session), Kind.DDL, verb, home=home)
-    return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary))
+    return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary), alive)
 
 
 def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:
@@ -157,10 +158,11 @@ def _upsert(table: str, source: str, keys: Sequence[str]) -> list[str]:
     staged = f"_neurolake_upsert_{secrets.token_hex(6)}"
     listed = columns(keys)
     matched = " AND ".join(f"t.{quote(k)} IS NOT DISTINCT FROM s.{quote(k)}" for k in keys)
-    once = f"SELECT error('{TWICE}') FROM temp.{staged} GROUP BY {listed} HAVING count(*) > 1"
+    # Not inside a count(*): the engine would leave out a column that nobody reads, and the error with it.
+    twice = f"SELECT error('{TWICE}') AS problem FROM temp.{staged} GROUP BY {listed} HAVING count(*) > 1"
     return [
         f"CREATE TEMP TABLE {staged} AS FROM {source}",
-        f"CREATE TEMP TABLE {staged}_checked AS SELECT count(*) AS n FROM ({once})",
+        f"CREATE TEMP TABLE {staged}_checked AS {twice}",
         f"DELETE FROM {table} t USING temp.{staged} s WHERE {matched}",
         f"DROP TABLE temp.{staged}_checked",
         f"INSERT INTO {table} BY NAME FROM temp.{staged}",

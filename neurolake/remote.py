@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -302,31 +302,32 @@ def _end(activity: Activity, problem: BaseException | None) -> None:
 
 @contextmanager
 def _readable(data: object) -> Iterator[pa.RecordBatchReader]:
-    """Data at hand, or a file of this machine, as a stream of batches.
+    """Data at hand, or a file of this machine, as a stream of batches. What fails in it is raised as it was."""
+    problems: list[Exception] = []
+    with _file(data) if isinstance(data, str | Path) else nullcontext(loading.arrow(data)) as source:
+        batches = source.to_batches(BATCH_ROWS) if isinstance(source, pa.Table) else source
+        try:
+            yield pa.RecordBatchReader.from_batches(source.schema, _noting(batches, problems))
+        except errors.NeuroLakeError as error:
+            raise (problems[0] if problems else error) from None
 
-    A file is read by an engine of its own, and so just as a lake in this process would read it.
-    """
-    if not isinstance(data, str | Path):
-        made = loading.arrow(data)
-        yield made if isinstance(made, pa.RecordBatchReader) else made.to_reader(BATCH_ROWS)
-        return
+
+@contextmanager
+def _file(path: str | Path) -> Iterator[Result]:
+    """A file read by an engine of its own, and so just as a lake in this process would read it."""
     from neurolake.lake import EmbeddedLake
 
-    problems: list[errors.NeuroLakeError] = []
     with EmbeddedLake.open(":memory:", optimizer=False) as scratch:
-        scratch.register("file", data)
+        scratch.register("file", path)
         with scratch.sql("FROM file") as rows:
-            try:
-                yield pa.RecordBatchReader.from_batches(rows.schema, _noting(rows, problems))
-            except errors.NeuroLakeError as error:
-                raise (problems[0] if problems else error) from None
+            yield rows
 
 
-def _noting(rows: Result, problems: list[errors.NeuroLakeError]) -> Iterator[pa.RecordBatch]:
-    """Batches for the driver, which keeps no more than the words of an error."""
+def _noting(batches: Iterable[pa.RecordBatch], problems: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Batches for the driver, of whose error it would keep no more than the words."""
     try:
-        yield from rows
-    except errors.NeuroLakeError as error:
+        yield from batches
+    except Exception as error:  # handed on, whatever it is
         problems.append(error)
         raise
 

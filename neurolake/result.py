@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ class Result:
         self._activity = activity
         self._limits = limits or Limits()
         self._lock = threading.RLock()
-        self._ahead: pa.RecordBatch | None = None
+        self._ahead: deque[pa.RecordBatch] = deque()
         self._open = True
         self._end = weakref.finalize(self, _end_stream, stream, activity, finish, None)
 
@@ -139,12 +140,16 @@ class Result:
             NeuroLakeError: the statement failed, was cancelled, or ran into a limit.
         """
         with self._lock:
-            if self._ahead is not None:
-                batch, self._ahead = self._ahead, None
-                return batch
+            if self._ahead:
+                return self._ahead.popleft()
             if not self._open:
                 return None
             return self._pull()
+
+    def put_back(self, *batches: pa.RecordBatch) -> None:
+        """Give back batches that were read, so that the next `read` returns them again, in this order."""
+        with self._lock:
+            self._ahead.extendleft(reversed(batches))
 
     def _pull(self) -> pa.RecordBatch | None:
         activity = self._activity
@@ -211,7 +216,7 @@ class Result:
     def close(self) -> None:
         """End the statement and free what it holds. Idempotent; leaving a `with` block does the same."""
         with self._lock:
-            self._ahead = None
+            self._ahead.clear()
             self._close(None)
 
     def _close(self, problem: BaseException | None) -> None:
@@ -263,18 +268,21 @@ class Result:
         with self._lock:
             while (batch := self.read()) is not None:
                 if batch.num_rows:
-                    self._ahead = batch.slice(1) if batch.num_rows > 1 else None
+                    if batch.num_rows > 1:
+                        self.put_back(batch.slice(1))
                     return next(_tuples(batch.slice(0, 1)))
         return None
 
     def _head(self, rows: int) -> pa.RecordBatch | None:
         with self._lock:
-            if self._ahead is None:
-                self._ahead = self.read()
-            return None if self._ahead is None else self._ahead.slice(0, rows)
+            first = self.read()
+            if first is None:
+                return None
+            self.put_back(first)
+            return first.slice(0, rows)
 
     def __repr__(self) -> str:
-        state = "open" if self._open or self._ahead is not None else "read"
+        state = "open" if self._open or self._ahead else "read"
         return f"<Result {self.query_id} ({state}): {', '.join(self.columns[:REPR_COLUMNS])}>"
 
     def _repr_html_(self) -> str:

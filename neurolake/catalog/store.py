@@ -1,13 +1,11 @@
-"""The metadata file, `system.sqlite`: one writer, two classes of durability.
+"""The metadata file, `system.sqlite`. Every write is on the disk, fsynced, before it returns.
 
-`durable` writes are fsynced before they return: users, registrations, table events. `lazy` writes are handed to the
-operating system before they return and share one fsync every `fsync_interval_s`: they survive kill -9, and a power
-cut may lose the last interval. `Store.gap` says so when a home is opened after such an end.
+Records that may lag, such as those of query history, come here through a journal of their own. `Store.gap` says that
+the machine went down while the file was open: the last moment of such records may be missing.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -43,11 +41,8 @@ CREATE INDEX IF NOT EXISTS history_by_query ON history (query_id);
 class Store:
     """The open metadata file. Safe to share between threads; `path` None keeps it in memory."""
 
-    def __init__(self, path: Path | None, fsync_interval_s: float = 0.2) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._lock = threading.RLock()
-        self._path = path
-        self._unsynced = False
-        self._closed = threading.Event()
         try:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -56,11 +51,6 @@ class Store:
         except sqlite3.Error as error:
             raise _problem(error) from None
         self.gap = self._notice_gap()
-        self._flusher = threading.Thread(
-            target=self._flush_until_closed, args=(fsync_interval_s,), name="neurolake-fsync", daemon=True
-        )
-        if path is not None:
-            self._flusher.start()
 
     @contextmanager
     def durable(self) -> Iterator[sqlite3.Connection]:
@@ -78,22 +68,6 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise _problem(error) from None
-
-    def lazy(self, sql: str, values: Sequence[object]) -> None:
-        """One write that reaches the operating system now and the disk within the interval."""
-        with self._lock:
-            try:
-                if self._db.in_transaction:  # a result that ends while its own thread writes rides along
-                    self._db.execute(sql, values)
-                    return
-                self._db.execute("PRAGMA synchronous = NORMAL")
-                try:
-                    self._db.execute(sql, values)
-                finally:
-                    self._db.execute("PRAGMA synchronous = FULL")
-            except sqlite3.Error as error:
-                raise _problem(error) from None
-            self._unsynced = True
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Read rows."""
@@ -113,34 +87,10 @@ class Store:
         with self.durable() as db:
             db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    def sync(self) -> None:
-        """Put every lazy write on the disk."""
-        if self._path is None or not self._unsynced:
-            return
-        self._unsynced = False
-        log = self._path.with_name(self._path.name + "-wal")
-        for path in (log, self._path):
-            if path.exists():
-                handle = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
-
     def close(self) -> None:
-        """Sync, note the clean end, and close."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        if self._flusher.is_alive():
-            self._flusher.join()
-        self.sync()
+        """Note the clean end, and close."""
         self.set_fact("open_in_boot", None)
         self._db.close()
-
-    def _flush_until_closed(self, interval_s: float) -> None:
-        while not self._closed.wait(interval_s):
-            self.sync()
 
     def _notice_gap(self) -> bool:
         """Whether the machine went down while the file was open: the last interval of lazy writes may be missing."""

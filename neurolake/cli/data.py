@@ -56,8 +56,9 @@ def register(
 def load(target: Target, name: str, file: str, mode: str, keys: tuple[str, ...], as_json: bool) -> None:
     """Load a file into a table of the lake.
 
-    All of it comes in, or nothing. FILE is Parquet, CSV or JSON. It is read on this machine and sent where the lake is behind a server; a glob in quotes, a folder or a URL do as
-    well. upsert replaces the rows whose keys match and adds the others.
+    All of it comes in, or nothing. FILE is Parquet, CSV or JSON; a glob in quotes, a folder or a URL do as well. It is
+    read on this machine, and sent where the lake is behind a server. upsert replaces the rows whose keys match and
+    adds the others.
 
     \b
       neurolake load people people.csv

@@ -107,7 +107,8 @@ def _write(result: Result, format: str, output: Path | None, waiting: Waiting) -
 def history(target: Target, limit: int, running: bool, state: str | None, as_json: bool) -> None:
     """Show which statements ran.
 
-    The latest comes first: when, who, how long, how it ended. Everything about them is in the system tables neurolake.queries and neurolake.running.
+    The latest comes first: when, who, how long, how it ended. Everything about them is in the system tables
+    neurolake.queries and neurolake.running.
 
     \b
       neurolake history

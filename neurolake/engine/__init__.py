@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pyarrow as pa
 
@@ -22,7 +21,7 @@ from neurolake.governance.users import Users
 from neurolake.history import History, state_of
 from neurolake.home import Home
 from neurolake.outbox import Outbox
-from neurolake.query import Kind, Plan, Principal, Request, Values, Versions, new_query_id
+from neurolake.query import Alive, Kind, Plan, Principal, Request, Values, Versions, evolve, new_query_id
 from neurolake.result import Limits, Result
 from neurolake.session import Session
 from neurolake.sources import problems, relation
@@ -48,7 +47,7 @@ class Engine:
         self.admission = running.Admission(
             settings.concurrent_statements_max, settings.queue_length_max, settings.queue_wait_s
         )
-        self.store = Store(None if in_memory else home.system, settings.history_fsync_ms / 1000)
+        self.store = Store(None if in_memory else home.system)
         self.storage = Storage(
             settings.storage,
             resolve=resolve_secret,
@@ -59,7 +58,9 @@ class Engine:
         self.catalog = Catalog(self.store)
         self.outbox = Outbox(self.instance, self.catalog)
         self.users = Users(self.store)
-        self.history = History(self.store, settings.history_rows_max)
+        self.history = History(
+            self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
+        )
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
@@ -89,10 +90,10 @@ class Engine:
 
     # The two verbs
 
-    def plan(self, request: Request) -> Plan:
+    def plan(self, request: Request, alive: Alive = None) -> Plan:
         """Plan a statement: its schema, its parameters, the text that runs. Reads no rows."""
-        request = request if request.query_id else replace(request, query_id=new_query_id())
-        activity = self._begin(request)
+        request = request if request.query_id else evolve(request, query_id=new_query_id())
+        activity = self._begin(request, alive)
         try:
             return self.plan_within(request, activity)
         except BaseException as error:
@@ -101,14 +102,14 @@ class Engine:
         finally:
             self.activities.end(activity)
 
-    def execute(self, plan: Plan, request: Request | None = None) -> Result:
+    def execute(self, plan: Plan, request: Request | None = None, alive: Alive = None) -> Result:
         """Run a plan, again as often as wanted: `request` brings the values and the query id of this run.
 
         Raises:
             Unavailable: `plan_stale`, when what it reads has changed its columns since.
         """
         request = request or plan.request
-        activity = self._begin(request)
+        activity = self._begin(request, alive)
         try:
             plan = self._fresh(plan, request, activity)
             return running.execute(self, plan, activity, self.account)
@@ -116,33 +117,33 @@ class Engine:
             self._fail(activity, error)
             raise
 
-    def run(self, request: Request) -> Result:
+    def run(self, request: Request, alive: Alive = None) -> Result:
         """Plan and execute in one go."""
-        request = request if request.query_id else replace(request, query_id=new_query_id())
-        activity = self._begin(request)
+        request = request if request.query_id else evolve(request, query_id=new_query_id())
+        activity = self._begin(request, alive)
         try:
             return running.execute(self, self.plan_within(request, activity), activity, self.account)
         except BaseException as error:
             self._fail(activity, error)
             raise
 
-    def run_many(self, plan: Plan, rows: Iterator[Values], request: Request | None = None) -> int:
+    def run_many(self, plan: Plan, rows: Iterator[Values], request: Request | None = None, alive: Alive = None) -> int:
         """Run one write for every set of values, in one transaction; how many rows it changed in all."""
         request = request or plan.request
-        activity = self._begin(request)
+        activity = self._begin(request, alive)
         try:
             if plan.kind is not Kind.WRITE:
                 raise errors.NotSupported("Only a write can be run for many sets of parameters.")
-            changed = running.many(self, self._fresh(plan, replace(request, values=None), activity), activity, rows)
+            changed = running.many(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
         except BaseException as error:
             self._fail(activity, error)
             raise
         self.account(activity, None)
         return changed
 
-    def load(self, plan: Plan, work: Callable[[Cursor], int]) -> int:
+    def load(self, plan: Plan, work: Callable[[Cursor], int], alive: Alive = None) -> int:
         """Do a load: a write whose rows come from outside the statement."""
-        activity = self._begin(plan.request)
+        activity = self._begin(plan.request, alive)
         try:
             loaded = running.change(self, plan, activity, work)
             assert isinstance(loaded, int)
@@ -156,10 +157,10 @@ class Engine:
         """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
-            return replace(known, request=request)
+            return evolve(known, request=request)
         plan = planning.plan(self, request, activity)
         if key is not None and plan.kind is Kind.SELECT and not (plan.relations or plan.sources):
-            self._plans[key] = replace(plan, request=replace(request, session=None, alive=None, values=None))  # type: ignore[arg-type]
+            self._plans[key] = plan
             while len(self._plans) > self.settings.plan_cache_entries:
                 self._plans.popitem(last=False)
         return plan
@@ -176,10 +177,12 @@ class Engine:
     def _fresh(self, plan: Plan, request: Request, activity: Activity) -> Plan:
         """The plan as it is, or planned again because the world or the values have moved."""
         if plan.versions == self.versions(request.session) and plan.kind is not Kind.CALL:
+            if request is plan.request:
+                return plan
             if request.values is None or (plan.schema is not None and plan.kind is not Kind.SELECT):
-                return replace(plan, request=request)
+                return evolve(plan, request=request)
             if plan.schema is not None and not plan.parameters:
-                return replace(plan, request=request)
+                return evolve(plan, request=request)
         again = self.plan_within(request, activity)
         if plan.schema is not None and again.schema != plan.schema and request.values is None:
             raise errors.Unavailable(
@@ -189,7 +192,7 @@ class Engine:
             )
         return again
 
-    def _begin(self, request: Request) -> Activity:
+    def _begin(self, request: Request, alive: Alive) -> Activity:
         if self._closed:
             raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
         timeout_s = request.timeout_s or request.session.timeout_s or self.settings.statement_timeout_s
@@ -199,7 +202,7 @@ class Engine:
             request.client,
             request.text,
             time.perf_counter() + timeout_s if timeout_s else None,
-            request.alive,
+            alive,
         )
         self.activities.begin(activity)
         return activity
@@ -342,5 +345,6 @@ class Engine:
         self.activities.close()
         self.instance.close()
         self.storage.close()
+        self.history.close()
         self.store.close()
         self.home.close()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from neurolake import errors, observe
-from neurolake._duckdb import Binding, Cursor
+from neurolake._duckdb import CATALOG, Binding, Cursor, Parsed
 from neurolake.activity import Activity
 from neurolake.catalog import system
+from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import Context, find
-from neurolake.query import Kind, Plan, Request
+from neurolake.query import Kind, Plan, Request, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
 from neurolake.sql.text import Name, quote, words
@@ -27,12 +27,15 @@ COUNT = pa.schema([pa.field("Count", pa.int64())])
 """The schema of every statement that answers with a number of rows."""
 EXPLANATION = pa.schema([pa.field("explain_key", pa.string()), pa.field("explain_value", pa.string())])
 
+_ROWS = frozenset((Kind.SELECT, Kind.CALL, Kind.EXPLAIN, Kind.LOCAL))
 _TRANSACTION = frozenset((Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK))
+_PLAIN_QUERIES = frozenset(("SELECT", "FROM", "VALUES"))
 _UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COMMIT", "ROLLBACK"))
 """Statements about the session, written alike in every dialect."""
 _ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 """Types that Arrow cannot carry faithfully: they travel as their text."""
 _RESERVED = "neurolake"
+_TAKEN = (_RESERVED, OUTBOX_SCHEMA, CATALOG)
 
 
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
@@ -53,34 +56,44 @@ def parse(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         text = transpile(text, draft.request.session.dialect)
     if (role := statements.role_of(text)) is not None:
         setting = statements.Setting("role", role)
-        return replace(draft, text=text, kind=Kind.SET, verb="SET", schema=COUNT, detail=setting)
+        return evolve(draft, text=text, kind=Kind.SET, verb="SET", schema=COUNT, detail=setting)
+    verb = statements.first_word(text)
+    if verb in _PLAIN_QUERIES and ";" not in text:
+        return evolve(draft, text=text, verb=verb)  # the binder refuses whatever is not one statement
     found = engine.parse(text)
     if not found:
         raise errors.SyntaxProblem("There is no statement in the text.", code="empty_statement")
     if len(found) > 1:
-        return replace(draft, kind=Kind.SCRIPT, verb="SCRIPT", parts=tuple(s.text for s in found))
+        rows = _answers_with_rows(found[-1])
+        return evolve(draft, kind=Kind.SCRIPT, verb="SCRIPT", parts=tuple(s.text for s in found), returns_rows=rows)
     kind = statements.kind_of(found[0].kind, text)
-    return replace(draft, text=text.rstrip().rstrip(";"), kind=kind, verb=statements.first_word(text))
+    return evolve(draft, text=text.rstrip().rstrip(";"), kind=kind, verb=statements.first_word(text))
+
+
+def _answers_with_rows(last: Parsed) -> bool:
+    """Whether a script ends in rows: its last statement cannot be bound before those ahead of it have run."""
+    kind = statements.kind_of(last.kind, last.text)
+    return kind in _ROWS or (kind is Kind.WRITE and "returning" in words(last.text))
 
 
 def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """Resolve names, and learn the columns and parameters from DuckDB's binder."""
     kind = draft.kind
     if kind in _TRANSACTION:
-        return replace(draft, schema=COUNT, home=True)
+        return evolve(draft, schema=COUNT, home=True)
     if kind is Kind.SCRIPT:
         return draft
     if kind is Kind.SET:
-        return draft if draft.detail else replace(draft, schema=COUNT, detail=statements.setting_of(draft.text))
+        return draft if draft.detail else evolve(draft, schema=COUNT, detail=statements.setting_of(draft.text))
     if kind is Kind.CALL:
         return _bind_call(engine, draft)
     if kind is Kind.EXPLAIN:
         return _bind_explain(engine, draft, activity)
+    if CATALOG in draft.text.casefold():
+        _refuse_reserved(draft)
     draft = _resolve(engine, draft, activity)
-    home = draft.home or kind is Kind.LOCAL or draft.request.session.in_transaction()
-    if kind is Kind.DDL and draft.verb in ("CREATE", "DROP", "ALTER") and statements.is_temporary(draft.text):
-        home = True
-    draft = replace(draft, home=home)
+    if not draft.home and _belongs_home(draft):
+        draft = evolve(draft, home=True)
     try:
         binding = _bound(draft, activity)
     except errors.NeuroLakeError as problem:
@@ -88,9 +101,16 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     return _described(draft, binding)
 
 
+def _belongs_home(draft: Plan) -> bool:
+    if draft.kind is Kind.LOCAL or draft.request.session.in_transaction():
+        return True
+    changes = draft.kind is Kind.DDL and draft.verb in ("CREATE", "DROP", "ALTER")
+    return changes and statements.is_temporary(draft.text)
+
+
 def _described(draft: Plan, binding: Binding) -> Plan:
     rows = binding.returns == "query_result"
-    return replace(
+    return evolve(
         draft,
         schema=binding.schema if rows else COUNT,
         types=binding.types,
@@ -145,7 +165,7 @@ def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     seen = words(draft.text)
     home = not session.temporary.isdisjoint(seen)
     if _RESERVED not in seen and seen.isdisjoint(engine.catalog.source_words):
-        return replace(draft, home=home) if home else draft
+        return evolve(draft, home=home) if home else draft
     relations: dict[str, Any] = {}
     locations: list[str] = []
     context = Context(engine, session, draft.request.query_id)
@@ -167,7 +187,7 @@ def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 
     resolved = resolve(draft.text, lookup, session.schema)
     names = tuple(str(engine.catalog.sources[n].name) for n in resolved.found if n in engine.catalog.sources)
-    return replace(draft, text=resolved.text, relations=relations, sources=names, home=home)
+    return evolve(draft, text=resolved.text, relations=relations, sources=names, home=home)
 
 
 def _bind_call(engine: Engine, draft: Plan) -> Plan:
@@ -180,7 +200,7 @@ def _bind_call(engine: Engine, draft: Plan) -> Plan:
         if (key if isinstance(key, str) else names[key] if key < len(names) else "") in secret
     ]  # fmt: skip
     markers = engine.parse(draft.text)[0].parameters
-    return replace(
+    return evolve(
         draft,
         schema=found.returns,
         returns_rows=True,
@@ -191,13 +211,13 @@ def _bind_call(engine: Engine, draft: Plan) -> Plan:
 
 def _bind_explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     text, analyze = statements.explained(draft.text)
-    inner = plan(engine, replace(draft.request, text=text), activity)
+    inner = plan(engine, evolve(draft.request, text=text), activity)
     if inner.kind not in (Kind.SELECT, Kind.WRITE, Kind.DDL) or (analyze and inner.kind is not Kind.SELECT):
         raise errors.NotSupported(
             f"EXPLAIN{' ANALYZE' if analyze else ''} of a {inner.verb} statement is not supported.",
             next_step="Explain a SELECT.",
         )
-    return replace(
+    return evolve(
         draft, schema=EXPLANATION, returns_rows=True, parameters=inner.parameters, home=inner.home,
         relations=inner.relations, sources=inner.sources, detail=(inner, analyze),
     )  # fmt: skip
@@ -215,18 +235,20 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return draft
     if not draft.request.principal.is_admin:
         raise errors.AccessDenied("This release knows one role, admin; every other is denied.")
-    if draft.kind is Kind.DDL and draft.verb in ("CREATE", "ATTACH"):
-        _refuse_reserved(draft.text)
     return draft
 
 
-def _refuse_reserved(text: str) -> None:
-    target = statements.target_of(text)
-    made = statements.made_of(text)
-    reserved = (target and target[-2:-1] == ("neurolake",)) or (
-        made in ("SCHEMA", "DATABASE", "ATTACH") and target and target[-1] in ("neurolake", "__neurolake", "lake")
-    )
-    if reserved:
+def _refuse_reserved(draft: Plan) -> None:
+    """No schema, catalog or attached database takes a name of the system's; nothing touches the outbox."""
+    text = draft.text
+    target = tuple(part.casefold() for part in statements.target_of(text) or ())
+    refused = OUTBOX_SCHEMA in words(text)
+    if draft.verb == "ATTACH":
+        refused |= statements.attached_name(text).casefold() in _TAKEN
+    elif draft.verb == "CREATE":
+        made = statements.made_of(text) in ("SCHEMA", "DATABASE")
+        refused |= target[-1:] in [(name,) for name in _TAKEN] if made else target[-2:-1] == (_RESERVED,)
+    if refused:
         raise errors.InvalidRequest(
             "The name neurolake is the system's own.", code="reserved_name", next_step="Choose another name."
         )
@@ -240,17 +262,17 @@ def optimise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     from neurolake.optimizer import Context as Rewriting
     from neurolake.optimizer import optimise as rewrite
 
-    with borrowed(draft, activity) as cursor:
-        rewriting = Rewriting(describe=lambda relation: _types(cursor, relation))
-        done = rewrite(draft.text, rewriting, off=frozenset(settings.optimizer_rules_off))
+    rewriting = Rewriting(describe=lambda relation_sql: _types(draft, activity, relation_sql))
+    done = rewrite(draft.text, rewriting, off=frozenset(settings.optimizer_rules_off))
     if not done.fired:
         return draft
-    return replace(draft, text=done.text, asked=draft.text, rules=done.fired)
+    return evolve(draft, text=done.text, asked=draft.text, rules=done.fired)
 
 
-def _types(cursor: Cursor, relation_sql: str) -> dict[str, str] | None:
+def _types(draft: Plan, activity: Activity, relation_sql: str) -> dict[str, str] | None:
     try:
-        seen = cursor.bind(f"SELECT * FROM {relation_sql}")
+        with borrowed(draft, activity) as cursor:
+            seen = cursor.bind(f"SELECT * FROM {relation_sql}")
     except errors.NeuroLakeError:
         return None
     return dict(zip(seen.names, seen.types, strict=True))
@@ -272,7 +294,7 @@ def _proved(draft: Plan, activity: Activity) -> Plan:
         after = None
     if after is not None and after.types == draft.types and after.schema == draft.schema:
         return draft
-    return replace(draft, text=draft.asked, rules=())
+    return evolve(draft, text=draft.asked, rules=())
 
 
 def _needs_encoding(duckdb_type: str) -> bool:
@@ -287,8 +309,8 @@ def _encoded(draft: Plan, activity: Activity) -> Plan:
         (f"CAST({column} AS VARCHAR)" if _needs_encoding(kind) else column) + f" AS {quote(name)}"
         for column, kind, name in zip(columns, draft.types, draft.schema.names, strict=True)
     )
-    wrapped = replace(draft, text=f"SELECT {shown} FROM ({draft.text}\n) AS encoded({', '.join(columns)})")
-    return replace(wrapped, schema=_bound(wrapped, activity).schema)
+    wrapped = evolve(draft, text=f"SELECT {shown} FROM ({draft.text}\n) AS encoded({', '.join(columns)})")
+    return evolve(wrapped, schema=_bound(wrapped, activity).schema)
 
 
 STAGES = (parse, bind, authorise, optimise, gate)

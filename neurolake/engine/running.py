@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.engine import planning
 from neurolake.interrupts import hears_ctrl_c
-from neurolake.query import Kind, Plan, Values
+from neurolake.query import Kind, Plan, Values, evolve
 from neurolake.result import CursorStream, Finish, Limits, Result, TableStream
 from neurolake.sql import statements
 
@@ -119,12 +118,16 @@ def _stream(
         activity.use(cursor, "running")
         with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
             reader = cursor.stream(plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema))
-        activity.phase = "streaming"
-        _check_schema(plan, reader.schema)
     except BaseException:
         done()
         raise
+    activity.phase = "streaming"
     stream = CursorStream(reader, cursor, done)
+    try:
+        _check_schema(plan, reader.schema)
+    except BaseException:
+        stream.close()  # a cursor with an open reader takes no other statement
+        raise
     return Result(reader.schema, stream, activity, finish, engine.limits(plan), plan.rules)
 
 
@@ -171,7 +174,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
     session = plan.request.session
     target = statements.target_of(plan.text)
     with (
-        planning.borrowed(replace(plan, relations={}), activity) as cursor,
+        planning.borrowed(evolve(plan, relations={}), activity) as cursor,
         engine.admission.admitted(activity),
         hears_ctrl_c(partial(_ctrl_c, activity)),
     ):
@@ -317,11 +320,11 @@ def _script(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     *first, last = plan.parts
     for text in first:
         activity.check()
-        step = engine.plan_within(replace(plan.request, text=text, values=None), activity)
+        step = engine.plan_within(evolve(plan.request, text=text, values=None), activity)
         with execute(engine, step, activity, _unaccounted) as result:
             for _ in result:
                 activity.rows_out = activity.bytes_out = 0
-    step = engine.plan_within(replace(plan.request, text=last), activity)
+    step = engine.plan_within(evolve(plan.request, text=last), activity)
     return execute(engine, step, activity, finish)
 
 

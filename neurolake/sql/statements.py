@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any
 
 from neurolake import errors
@@ -44,6 +45,11 @@ _TARGET = re.compile(
     rf"(?:\s+(?:OR\s+(?:REPLACE|IGNORE)|TEMP|TEMPORARY|PERSISTENT|UNIQUE|SECURE|RECURSIVE|DATABASE|INTO|FROM|ON))*"
     rf"(?:\s+(?P<made>TABLE|VIEW|SCHEMA|SEQUENCE|INDEX|MACRO|FUNCTION|TYPE))?"
     rf"(?:\s+IF\s+(?:NOT\s+)?EXISTS)?(?:\s+(?:INTO|FROM))?\s+(?P<name>{_NAME}(?:\s*\.\s*{_NAME})*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ATTACH = re.compile(
+    rf"{_GAP}*ATTACH\s+(?:OR\s+REPLACE\s+)?(?:DATABASE\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?P<path>'(?:[^']|'')*'|{_NAME})"
+    rf"(?:\s+AS\s+(?P<name>{_NAME}))?",
     re.IGNORECASE | re.DOTALL,
 )
 _COPY_IN = re.compile(rf"{_GAP}*COPY\s+{_NAME}(?:\s*\.\s*{_NAME})*\s*(?:\([^)]*\)\s*)?FROM\b", re.IGNORECASE)
@@ -134,6 +140,18 @@ def target_of(text: str) -> tuple[str, ...] | None:
     """
     match = _TARGET.match(text)
     return tuple(split_identifier(match["name"])) if match else None
+
+
+def attached_name(text: str) -> str:
+    """The name that an ATTACH gives a database: after AS, or else its file's.
+
+    >>> attached_name("ATTACH IF NOT EXISTS 'x/sales.duckdb' AS s"), attached_name("ATTACH 'x/sales.duckdb'")
+    ('s', 'sales')
+    """
+    match = _ATTACH.match(text)
+    if match is None:
+        return ""
+    return split_identifier(match["name"])[-1] if match["name"] else PurePath(match["path"].strip("'\"")).stem
 
 
 def copies_in(text: str) -> bool:
