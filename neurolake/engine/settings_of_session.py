@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.config import SETTINGS
+from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.statements import Setting
-from neurolake.sql.text import quote, split_identifier
+from neurolake.sql.text import RESERVED_SCHEMA, quote, split_identifier
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 _OURS = frozenset(setting.name for setting in SETTINGS if setting.per_session)
 _FIXED = frozenset(setting.name for setting in SETTINGS if not setting.per_session)
 _ENGINE = frozenset(
-    ("timezone", "calendar", "default_order", "default_null_order", "integer_division", "ieee_floating_point_ops",
-     "scalar_subquery_error_on_multiple_rows", "search_path", "schema")
+    ("timezone", "calendar", "integer_division", "ieee_floating_point_ops", "scalar_subquery_error_on_multiple_rows",
+     "search_path", "schema")
 )  # fmt: skip
-"""The engine's own settings that belong to one session."""
+"""The engine's own settings that belong to one session. default_order and default_null_order would reach all of them."""
 
 
 def check(engine: Engine, session: Session, setting: Setting) -> None:
@@ -72,6 +73,10 @@ def _schema(name: str) -> str:
         parts = ["lake", "main"]
     if parts[0].casefold() != "lake" or len(parts) != 2:
         raise errors.NotFound(f"There is no schema {name}.", next_step="Schemas of the lake are lake.<schema>.")
+    if parts[1].casefold() in (RESERVED_SCHEMA, OUTBOX_SCHEMA):
+        raise errors.InvalidRequest(
+            "The schema neurolake is the system's own.", code="reserved_name", next_step="Choose another schema."
+        )
     return ".".join(map(quote, parts))
 
 

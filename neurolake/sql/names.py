@@ -34,13 +34,14 @@ class Edit(NamedTuple):
     text: str
 
 
-def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA) -> Resolved:
+def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA, hidden: frozenset[str] = frozenset()) -> Resolved:
     """Replace every relation that `lookup` knows.
 
     Args:
         text: one statement in DuckDB's dialect.
         lookup: gives a relation's SQL.
         schema: what an unqualified name belongs to.
+        hidden: unqualified names, folded, that mean something else: the session's temporary tables.
 
     Raises:
         NotSupported: the statement writes to such a relation, or cannot be read closely enough.
@@ -57,7 +58,7 @@ def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA) -> Resolved
     found: dict[Name, None] = {}
     for table in tree.find_all(exp.Table):
         name = _name(table, schema)
-        if name is None or (not table.args.get("db") and _is_cte(table)):
+        if name is None or (not table.args.get("db") and (name.table.casefold() in hidden or _is_cte(table))):
             continue
         relation = lookup(name)
         if relation is None:
