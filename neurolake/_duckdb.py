@@ -76,8 +76,6 @@ class InstanceOptions:
             "Calendar",
             "search_path",
             "schema",
-            "default_order",
-            "default_null_order",
             "integer_division",
             "ieee_floating_point_ops",
             "scalar_subquery_error_on_multiple_rows",

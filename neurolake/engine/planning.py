@@ -176,7 +176,7 @@ def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
             relations[key] = make(context)
             return quote(key)
         source = engine.catalog.sources.get(name.fold())
-        if source is None or name.table.casefold() in session.temporary:
+        if source is None:
             return None
         locations.append(source.location)
         activity.sources = tuple(locations)
@@ -185,7 +185,12 @@ def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 
     from neurolake.sql.names import resolve
 
-    resolved = resolve(draft.text, lookup, session.schema)
+    resolved = resolve(draft.text, lookup, session.schema, session.temporary)
+    if relations and statements.made_of(draft.text) in ("VIEW", "MACRO", "FUNCTION"):
+        raise errors.NotSupported(
+            "A view cannot read a system table: it would keep the rows of this moment.",
+            next_step="Select from the system table itself.",
+        )
     names = tuple(str(engine.catalog.sources[n].name) for n in resolved.found if n in engine.catalog.sources)
     return evolve(draft, text=resolved.text, relations=relations, sources=names, home=home)
 

@@ -97,6 +97,15 @@ def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     return _stream(engine, plan, activity, finish, cursor, release)
 
 
+def _local(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
+    """PREPARE and DEALLOCATE answer with a count of none, an EXECUTE with its rows or how many it changed."""
+    if plan.returns_rows:
+        return _select(engine, plan, activity, finish)
+    with planning.borrowed(plan, activity) as cursor, engine.admission.admitted(activity):
+        count = cursor.run(plan.text, plan.request.values)
+    return count_result(engine, plan, activity, finish, count)
+
+
 def _stream(
     engine: Engine,
     plan: Plan,
@@ -350,7 +359,7 @@ def many(engine: Engine, plan: Plan, activity: Activity, rows: Iterator[Values])
 
 _RUN: Mapping[Kind, Callable[[Any, Plan, Activity, Finish], Result]] = {
     Kind.SELECT: _select,
-    Kind.LOCAL: _select,
+    Kind.LOCAL: _local,
     Kind.WRITE: _write,
     Kind.DDL: _write,
     Kind.BEGIN: _transaction,

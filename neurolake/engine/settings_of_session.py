@@ -21,7 +21,7 @@ _ENGINE = frozenset(
     ("timezone", "calendar", "integer_division", "ieee_floating_point_ops", "scalar_subquery_error_on_multiple_rows",
      "search_path", "schema")
 )  # fmt: skip
-"""The engine's own settings that belong to one session. default_order and default_null_order would reach all of them."""
+"""The engine's own settings that belong to one session; its default_order and default_null_order reach all of them."""
 
 
 def check(engine: Engine, session: Session, setting: Setting) -> None:

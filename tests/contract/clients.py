@@ -70,6 +70,7 @@ class Client(ABC):
     def rollback(self) -> None:
         """Undo what is open."""
 
+    @abstractmethod
     def undo_failed(self) -> None:
         """Leave a transaction that a statement has failed in, where the driver has opened one."""
 
@@ -152,6 +153,9 @@ class Embedded(Client):
 
     def rollback(self) -> None:
         self.execute("ROLLBACK")
+
+    def undo_failed(self) -> None:
+        """None is open that the test has not opened."""
 
     def _session(self) -> Any:
         return self.lake.session  # type: ignore[attr-defined]
