@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.flight as paflight
@@ -20,7 +21,7 @@ from flight.protocol.commands import (
 )
 from flight.protocol.results import put_prepared_result, put_update_result
 from flight.sessions import FlightSession
-from neurolake import errors, loading, parameters
+from neurolake import errors, loading
 from neurolake.sql.text import quote
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def put(
     """Take what the client uploads and answer with a count or a handle."""
     match command:
         case PreparedQuery(handle):
-            session.statement(handle).rows = list(_rows(reader))
+            session.statement(handle).bound = list(uploaded(reader))
             writer.write(put_prepared_result(handle))
         case PreparedUpdate(handle):
             writer.write(put_update_result(_update_prepared(server, session, handle, reader, alive)))
@@ -70,20 +71,16 @@ def _update_prepared(
     reader: paflight.MetadataRecordBatchReader,
     alive: Alive,
 ) -> int:
-    prepared = session.statement(handle)
-    plan = prepared.plan
-    rows = list(_rows(reader)) if plan.parameters else []
+    plan = session.statement(handle).plan
     request = server.request(session, plan.request.text)
-    if not rows:
+    batches = uploaded(reader)
+    first = next(batches, None) if plan.parameters else None
+    if first is None:
         with server.engine.execute(plan, request, alive) as result:
             row = result.fetchone() if result.columns == ["Count"] and not plan.returns_rows else None
         return int(row[0]) if row else -1
-    return server.engine.run_many(plan, (parameters.for_plan(plan, row) for row in rows), request, alive)
-
-
-def _rows(reader: paflight.MetadataRecordBatchReader) -> Iterator[list[Any]]:
-    for batch in uploaded(reader):
-        yield from parameters.rows(batch)
+    rows = pa.RecordBatchReader.from_batches(first.schema, itertools.chain((first,), batches))
+    return server.engine.run_many(plan, rows, request, alive)
 
 
 def _ingest(

@@ -156,7 +156,8 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             handle, _ = session.issue(command=command)
             return known, handle
         plan, requests = self._plan(session, command, alive)
-        handle, _ = session.issue(plan=plan, requests=requests)
+        bound = session.statement(command.handle).bound if isinstance(command, PreparedQuery) else None
+        handle, _ = session.issue(plan=plan, requests=requests, bound=bound)
         return None if plan.schema is None else plain_schema(plan.schema), handle
 
     def _plan(
@@ -173,12 +174,13 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
 
     def _plan_prepared(self, prepared: Prepared, alive: Callable[[], bool]) -> tuple[Plan, tuple[Request, ...]]:
         plan = prepared.plan
-        rows = prepared.rows
-        if rows is None:
+        if prepared.bound is None or not plan.returns_rows:
             request = evolve(plan.request, query_id=new_query_id())
             return evolve(plan, request=request), (request,)
         requests = tuple(
-            evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row)) for row in rows
+            evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row))
+            for batch in prepared.bound
+            for row in parameters.rows(batch)
         )
         if plan.kind is Kind.SELECT and requests:
             plan = self.engine.plan(requests[0], alive)
@@ -190,8 +192,10 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         if plan.kind is not Kind.SELECT:
             with held.lock:
                 if held.answer is None:
-                    held.answer = self._answer(plan, held.requests, alive)
+                    held.answer = self._answer(plan, held, alive)
             return paflight.RecordBatchStream(held.answer)
+        if not held.requests:  # no row of parameters, no row of results
+            return paflight.RecordBatchStream(_wired((plan.schema or pa.schema([])).empty_table()))
         results = (self.engine.execute(plan, request, alive) for request in held.requests)
         first = next(results)
         if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
@@ -202,11 +206,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         batches = _Stream(session, first, results, cutter)
         return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(cutter.schema, Guarded(batches)))
 
-    def _answer(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Table:
-        if len(requests) > 1 and not plan.returns_rows:
-            changed = self.engine.run_many(plan, (r.values for r in requests), requests[0], alive)
-            return pa.table({"Count": [changed]})
-        tables = [self.engine.execute(plan, request, alive).arrow() for request in requests]
+    def _answer(self, plan: Plan, held: Ticket, alive: Callable[[], bool]) -> pa.Table:
+        if held.bound and not plan.returns_rows:
+            rows = pa.RecordBatchReader.from_batches(held.bound[0].schema, held.bound)
+            return pa.table({"Count": [self.engine.run_many(plan, rows, held.requests[0], alive)]})
+        tables = [self.engine.execute(plan, request, alive).arrow() for request in held.requests]
         return _wired(pa.concat_tables(tables))
 
 

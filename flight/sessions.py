@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import pyarrow as pa
+
 from neurolake import errors
 from neurolake.config import Settings
 from neurolake.engine import Engine
@@ -22,10 +24,10 @@ SWEEP_S: Final = 5.0
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """A prepared statement, and the parameter rows bound to it last."""
+    """A prepared statement, and the rows of parameters bound to it last."""
 
     plan: Plan
-    rows: list[list[Any]] | None = None
+    bound: list[pa.RecordBatch] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,7 @@ class Ticket:
     expires: float
     plan: Plan | None = None
     requests: tuple[Request, ...] = ()
+    bound: list[pa.RecordBatch] | None = None
     command: Any = None
     answer: Any = None
     fetched: bool = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +19,7 @@ from neurolake.activity import Activities, Activity
 from neurolake.catalog import Catalog, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import planning, running, settings_of_session
+from neurolake.engine import bulk, planning, running, settings_of_session
 from neurolake.governance.users import Users
 from neurolake.history import History, state_of
 from neurolake.home import Home
@@ -30,6 +33,9 @@ from neurolake.sql import statements
 from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
+
+LOOK_AGAIN_S = 5.0
+"""How long the columns of a source are taken to be as they were."""
 
 BATCH_BYTES_PER_COLUMN = 12
 """What a value weighs on average, to turn `batch_bytes` into rows before any is seen."""
@@ -63,6 +69,7 @@ class Engine:
         )
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
+        self._looked: dict[Name, float] = {}
         self._closed = False
         if self.store.gap:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
@@ -127,14 +134,16 @@ class Engine:
             self._fail(activity, error)
             raise
 
-    def run_many(self, plan: Plan, rows: Iterator[Values], request: Request | None = None, alive: Alive = None) -> int:
-        """Run one write for every set of values, in one transaction; how many rows it changed in all."""
+    def run_many(
+        self, plan: Plan, rows: pa.RecordBatchReader, request: Request | None = None, alive: Alive = None
+    ) -> int:
+        """Run one write for every row of parameters, in one transaction; how many rows it changed in all."""
         request = request or plan.request
         activity = self._begin(request, alive)
         try:
             if plan.kind is not Kind.WRITE:
                 raise errors.NotSupported("Only a write can be run for many sets of parameters.")
-            changed = running.many(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
+            changed = bulk.run(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
         except BaseException as error:
             self._fail(activity, error)
             raise
@@ -293,6 +302,25 @@ class Engine:
         except errors.NeuroLakeError as problem:
             raise problems.explain(problem, source) from None
         return dict(zip(binding.names, binding.types, strict=True))
+
+    def look_at(self, source: Source) -> None:
+        """List a source's files anew; now and then also its columns, so that the catalog shows a change by itself."""
+        self.storage.refresh(source.location)
+        looked, self._looked[source.name] = self._looked.get(source.name, 0.0), time.monotonic()
+        if time.monotonic() - looked < LOOK_AGAIN_S:
+            return
+        try:
+            columns = self.describe_source(source)
+        except errors.NeuroLakeError:
+            return  # the statement that names it says what is wrong
+        if columns != source.columns:
+            logger.warning("the columns of the source %s have changed", source.name)
+            self.catalog.add(dataclasses.replace(source, columns=columns, changed_at=time.time()), replace=True)
+
+    def serialise(self, text: str) -> Any:
+        """DuckDB's own tree of a SELECT, None where it cannot be had."""
+        rows = self.instance.acquire_and(lambda cursor: cursor.rows("SELECT json_serialize_sql(?)", [text]))
+        return json.loads(rows[0][0])
 
     def explain_problem(self, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
         """Say more of an error that a registered source may have caused."""

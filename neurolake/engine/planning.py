@@ -12,7 +12,7 @@ import pyarrow as pa
 from neurolake import errors, observe
 from neurolake._duckdb import CATALOG, Binding, Cursor, Parsed
 from neurolake.activity import Activity
-from neurolake.catalog import system
+from neurolake.catalog import information, system
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import Context, find
 from neurolake.query import Kind, Plan, Request, evolve
@@ -35,6 +35,7 @@ _UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COM
 _ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 """Types that Arrow cannot carry faithfully: they travel as their text."""
 _RESERVED = "neurolake"
+_SYSTEM_SCHEMAS = frozenset((_RESERVED, information.SCHEMA))
 _TAKEN = (_RESERVED, OUTBOX_SCHEMA, CATALOG)
 
 
@@ -58,6 +59,8 @@ def parse(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         setting = statements.Setting("role", role)
         return evolve(draft, text=text, kind=Kind.SET, verb="SET", schema=COUNT, detail=setting)
     verb = statements.first_word(text)
+    if verb == "SHOW" and (query := statements.shown(text, draft.request.session.schema)) is not None:
+        return evolve(draft, text=query, verb=verb)
     if verb in _PLAIN_QUERIES and ";" not in text:
         return evolve(draft, text=text, verb=verb)  # the binder refuses whatever is not one statement
     found = engine.parse(text)
@@ -164,28 +167,33 @@ def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     session = draft.request.session
     seen = words(draft.text)
     home = not session.temporary.isdisjoint(seen)
-    if _RESERVED not in seen and seen.isdisjoint(engine.catalog.source_words):
+    if seen.isdisjoint(_SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):
         return evolve(draft, home=home) if home else draft
     relations: dict[str, Any] = {}
     locations: list[str] = []
     context = Context(engine, session, draft.request.query_id)
 
+    def lend(table: pa.Table) -> str:
+        key = f"_{_RESERVED}_{secrets.token_hex(6)}"
+        relations[key] = table
+        return quote(key)
+
     def lookup(name: Name) -> str | None:
         if (make := system.lookup(name)) is not None:
-            key = f"_{_RESERVED}_{secrets.token_hex(6)}"
-            relations[key] = make(context)
-            return quote(key)
+            return lend(make(context))
+        if name.schema.casefold() == information.SCHEMA:
+            return information.relation(name, lend, engine.catalog.sources.values())
         source = engine.catalog.sources.get(name.fold())
         if source is None:
             return None
         locations.append(source.location)
         activity.sources = tuple(locations)
-        engine.storage.refresh(source.location)
+        engine.look_at(source)
         return relation.reader(source.location, source.format, source.options)
 
     from neurolake.sql.names import resolve
 
-    resolved = resolve(draft.text, lookup, session.schema, session.temporary)
+    resolved = resolve(draft.text, lookup, session.schema, session.temporary, engine.serialise)
     if relations and statements.made_of(draft.text) in ("VIEW", "MACRO", "FUNCTION"):
         raise errors.NotSupported(
             "A view cannot read a system table: it would keep the rows of this moment.",

@@ -341,22 +341,6 @@ def _unaccounted(activity: Activity, problem: BaseException | None) -> None:
     """A step of a script is no statement of its own: the script is accounted as one."""
 
 
-def many(engine: Engine, plan: Plan, activity: Activity, rows: Iterator[Values]) -> int:
-    """Run one write for every set of values, all or none of them; how many rows it changed in all."""
-
-    def work(cursor: Cursor) -> int:
-        with planning.attached(cursor, plan):
-            total = 0
-            for values in rows:
-                activity.check()
-                total += cursor.run(plan.text, values)
-        return total
-
-    done = engine.change(plan, activity, work)
-    assert isinstance(done, int)
-    return done
-
-
 _RUN: Mapping[Kind, Callable[[Any, Plan, Activity, Finish], Result]] = {
     Kind.SELECT: _select,
     Kind.LOCAL: _local,

@@ -6,14 +6,17 @@ next statement of every session, inside open transactions too. The rest of the u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from neurolake import errors
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote
+
+_DOTTED = re.compile(r'(?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*')
 
 Lookup = Callable[[Name], str | None]
 """Gives the SQL of a relation we resolve, None for one that DuckDB knows itself."""
@@ -34,7 +37,13 @@ class Edit(NamedTuple):
     text: str
 
 
-def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA, hidden: frozenset[str] = frozenset()) -> Resolved:
+def resolve(
+    text: str,
+    lookup: Lookup,
+    schema: str = DEFAULT_SCHEMA,
+    hidden: frozenset[str] = frozenset(),
+    serialise: Callable[[str], Any] | None = None,
+) -> Resolved:
     """Replace every relation that `lookup` knows.
 
     Args:
@@ -42,6 +51,7 @@ def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA, hidden: fro
         lookup: gives a relation's SQL.
         schema: what an unqualified name belongs to.
         hidden: unqualified names, folded, that mean something else: the session's temporary tables.
+        serialise: gives DuckDB's own tree of a SELECT, for the few that sqlglot cannot read.
 
     Raises:
         NotSupported: the statement writes to such a relation, or cannot be read closely enough.
@@ -53,7 +63,7 @@ def resolve(text: str, lookup: Lookup, schema: str = DEFAULT_SCHEMA, hidden: fro
     try:
         tree = parse_one(text, read="duckdb")
     except (SqlglotError, RecursionError):
-        return Resolved(text, ())
+        return _resolve_tree(text, serialise(text) if serialise else None, lookup, schema, hidden)
     edits: list[Edit] = []
     found: dict[Name, None] = {}
     for table in tree.find_all(exp.Table):
@@ -155,6 +165,42 @@ def _qualified_columns(tree: exp.Expression, found: dict[Name, None]) -> Iterato
         if name.fold() in found:
             start, end = _span(qualifier[0], qualifier[-1])
             yield Edit(start, end, quote(name.table))
+
+
+def _resolve_tree(text: str, tree: Any, lookup: Lookup, schema: str, hidden: frozenset[str]) -> Resolved:
+    """The same by DuckDB's own tree, whose relations carry their place in the UTF-8 bytes of the text."""
+    data = text.encode()
+    edits: list[Edit] = []
+    found: dict[Name, None] = {}
+    for node in _base_tables(tree, hidden):
+        path = node["qualified_name"]["path"]
+        path = path[1:] if len(path) == 3 and path[0].casefold() == "lake" else path
+        name = Name(path[-2] if len(path) == 2 else schema, path[-1])
+        relation = lookup(name) if len(path) < 3 else None
+        written = _DOTTED.match(data.decode(), len(data[: node["query_location"]].decode()))
+        if relation is None or written is None:
+            continue
+        found[name.fold()] = None
+        alias = "" if node["alias"] else f" AS {quote(name.table)}"
+        edits.append(Edit(written.start(), written.end(), relation + alias))
+    return Resolved(_apply(text, edits), tuple(found))
+
+
+def _base_tables(node: Any, ctes: frozenset[str]) -> Iterator[dict[str, Any]]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _base_tables(item, ctes)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            if node["schema_name"] or node["table_name"].casefold() not in ctes:
+                yield node
+            return
+        for entry in (node.get("cte_map") or {}).get("map", ()):
+            yield from _base_tables(entry["value"], ctes)
+            ctes |= {entry["key"].casefold()}
+        for key, value in node.items():
+            if key != "cte_map":
+                yield from _base_tables(value, ctes)
 
 
 def _apply(text: str, edits: list[Edit]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from neurolake import errors
 from neurolake._duckdb import Cursor, Values
 from neurolake.query import Kind
-from neurolake.sql.text import split_identifier
+from neurolake.sql.text import literal, split_identifier
 
 _KINDS = {
     "INSERT": Kind.WRITE, "UPDATE": Kind.WRITE, "DELETE": Kind.WRITE, "MERGE_INTO": Kind.WRITE, "COPY": Kind.WRITE,
@@ -51,6 +51,9 @@ _ATTACH = re.compile(
     rf"{_GAP}*ATTACH\s+(?:OR\s+REPLACE\s+)?(?:DATABASE\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?P<path>'(?:[^']|'')*'|{_NAME})"
     rf"(?:\s+AS\s+(?P<name>{_NAME}))?",
     re.IGNORECASE | re.DOTALL,
+)
+_SHOW = re.compile(
+    rf"\s*SHOW\s+(?P<all>ALL\s+)?TABLES(?:\s+FROM\s+(?P<schema>{_NAME}(?:\s*\.\s*{_NAME})*))?\s*;?\s*\Z", re.IGNORECASE
 )
 _COPY_IN = re.compile(rf"{_GAP}*COPY\s+{_NAME}(?:\s*\.\s*{_NAME})*\s*(?:\([^)]*\)\s*)?FROM\b", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:temp|temporary)\b", re.IGNORECASE)
@@ -120,6 +123,24 @@ def setting_of(text: str) -> Setting:
     if len(value) > 1 and value[0] == value[-1] == "'":
         value = value[1:-1].replace("''", "'")
     return Setting(name.casefold(), None if verb == "RESET" else value, scope == "VARIABLE", scope == "GLOBAL")
+
+
+def shown(text: str, schema: str) -> str | None:
+    """The query that SHOW TABLES and SHOW ALL TABLES mean here, sources included; None for another statement.
+
+    >>> shown("SHOW TABLES", "main")
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
+    """
+    match = _SHOW.match(text)
+    if match is None:
+        return None
+    if match["all"]:
+        return (
+            "SELECT table_catalog AS database, table_schema AS schema, table_name AS name, table_type AS type "
+            "FROM information_schema.tables ORDER BY ALL"
+        )
+    wanted = split_identifier(match["schema"])[-1] if match["schema"] else schema
+    return f"SELECT table_name AS name FROM information_schema.tables WHERE table_schema = {literal(wanted)} ORDER BY 1"
 
 
 def made_of(text: str) -> str:
