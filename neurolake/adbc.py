@@ -14,7 +14,7 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.query import Values
 
-__all__ = ["Connection", "Statement", "translate"]
+__all__ = ["Connection", "Statement", "translated"]
 
 _RENDERED = re.compile(
     r"\[FlightSQL\] (?P<message>.*) \[(?P<code>[a-z][a-z0-9_]*)(?:, query (?P<query>[0-9a-z]+))?\]", re.DOTALL
@@ -50,7 +50,7 @@ class Connection:
         import adbc_driver_manager as manager
 
         self.uri = uri
-        with _translated(uri):
+        with translated(uri):
             self._database = driver.connect(uri, db_kwargs=dict(options))
             try:
                 self._connection = manager.AdbcConnection(self._database)
@@ -64,7 +64,7 @@ class Connection:
 
     def close(self) -> None:
         """End the session. Its statements must be closed."""
-        with _translated(self.uri):
+        with translated(self.uri):
             self._connection.close()
             self._database.close()
 
@@ -78,7 +78,7 @@ class Statement:
         self._uri = uri
         self._closing = threading.Lock()
         self._open = True
-        with _translated(uri):
+        with translated(uri):
             self._raw = manager.AdbcStatement(connection)
             if timeout_s is not None:
                 for call in ("query", "update", "fetch"):
@@ -88,17 +88,18 @@ class Statement:
         """Run it and stream its rows."""
         from adbc_driver_manager._reader import AdbcRecordBatchReader
 
-        with _translated(self._uri):
+        with translated(self._uri):
             self._raw.set_sql_query(text)
             if values is not None:
                 self._raw.prepare()
                 self._raw.bind(_row(self._ordered(values)))
-            handle, _ = self._raw.execute_query()
-            return AdbcRecordBatchReader._import_from_c(handle.address)
+            handle, changed = self._raw.execute_query()
+            reader = AdbcRecordBatchReader._import_from_c(handle.address)
+            return reader if len(reader.schema) else _count(changed)
 
     def ingest(self, options: Mapping[str, str], data: pa.RecordBatchReader) -> int:
         """Send rows into a table; how many arrived."""
-        with _translated(self._uri):
+        with translated(self._uri):
             self._raw.set_options(**options)
             self._raw.bind_stream(data)
             return int(self._raw.execute_update())
@@ -106,7 +107,7 @@ class Statement:
     def read(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
         """The next batch of this statement's rows, None after the last."""
         try:
-            with _translated(self._uri):
+            with translated(self._uri):
                 return reader.read_next_batch()
         except StopIteration:
             return None
@@ -122,7 +123,7 @@ class Statement:
         with self._closing:
             if self._open:
                 self._open = False
-                with _translated(self._uri):
+                with translated(self._uri):
                     self._raw.close()
 
     def _ordered(self, values: Sequence[object] | Mapping[str, object]) -> list[object]:
@@ -134,6 +135,11 @@ class Statement:
         if missing:
             raise errors.InvalidRequest(f"The parameter {missing[0]} has no value.", code="parameter_missing")
         return [values[name] for name in names]
+
+
+def _count(changed: int) -> pa.RecordBatchReader:
+    """A write's answer as the engine gives it: of one with parameters the driver tells the number alone."""
+    return pa.table({"Count": pa.array([max(changed, 0)], pa.int64())}).to_reader()
 
 
 def _row(values: Sequence[object]) -> pa.RecordBatch:
@@ -162,16 +168,17 @@ def _array(value: object) -> pa.Array:
 
 
 @contextmanager
-def _translated(uri: str) -> Iterator[None]:
+def translated(uri: str) -> Iterator[None]:
+    """Turn the driver's errors inside the block into ours."""
     import adbc_driver_manager as manager
 
     try:
         yield
     except manager.Error as error:
-        raise translate(error, uri) from None
+        raise _ours(error, uri) from None
 
 
-def translate(error: Any, uri: str) -> errors.NeuroLakeError:
+def _ours(error: Any, uri: str) -> errors.NeuroLakeError:
     """The driver's error as ours: with the server's own code and words where it sent them."""
     status = error.status_code.name
     kind = _BY_STATUS.get(status, errors.NeuroLakeError)

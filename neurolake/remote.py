@@ -307,7 +307,7 @@ def _readable(data: object) -> Iterator[pa.RecordBatchReader]:
     with _file(data) if isinstance(data, str | Path) else nullcontext(loading.arrow(data)) as source:
         batches = source.to_batches(BATCH_ROWS) if isinstance(source, pa.Table) else source
         try:
-            yield pa.RecordBatchReader.from_batches(source.schema, _noting(batches, problems))
+            yield pa.RecordBatchReader.from_batches(source.schema, _noting(source.schema, batches, problems))
         except errors.NeuroLakeError as error:
             raise (problems[0] if problems else error) from None
 
@@ -323,10 +323,17 @@ def _file(path: str | Path) -> Iterator[Result]:
             yield rows
 
 
-def _noting(batches: Iterable[pa.RecordBatch], problems: list[Exception]) -> Iterator[pa.RecordBatch]:
-    """Batches for the driver, of whose error it would keep no more than the words."""
+def _noting(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], problems: list[Exception]
+) -> Iterator[pa.RecordBatch]:
+    """Batches for the driver, which keeps no more than an error's words, and without any sends not even the schema."""
+    none = True
     try:
-        yield from batches
+        for batch in batches:
+            none = False
+            yield batch
+        if none:
+            yield pa.RecordBatch.from_pylist([], schema)
     except Exception as error:  # handed on, whatever it is
         problems.append(error)
         raise

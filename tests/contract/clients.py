@@ -13,7 +13,7 @@ import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
 import pyarrow as pa
 
-from neurolake import Lake, errors, loading
+from neurolake import Lake, connect, errors, loading
 from neurolake.engine import Engine
 from neurolake.query import OWNER, Request
 
@@ -116,14 +116,13 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(match["code"], match["query"], text)
 
 
-class Embedded(Client):
-    """The lake in this process."""
+class OfLake(Client):
+    """A lake of `neurolake.connect`, embedded or remote."""
 
     named_parameters = True
 
-    def __init__(self, lake: Lake, engine: Engine) -> None:
+    def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.engine = engine
 
     def _run(self, sql: str, values: Sequence[object] | None = None) -> Any:
         return self.lake.sql(sql, values)
@@ -148,8 +147,10 @@ class Embedded(Client):
         self.execute("BEGIN")
 
     def commit(self) -> None:
-        if self._session().in_transaction():
+        try:
             self.execute("COMMIT")
+        except errors.InvalidRequest as problem:
+            assert problem.code == "no_transaction"
 
     def rollback(self) -> None:
         self.execute("ROLLBACK")
@@ -157,8 +158,13 @@ class Embedded(Client):
     def undo_failed(self) -> None:
         """None is open that the test has not opened."""
 
-    def _session(self) -> Any:
-        return self.lake.session  # type: ignore[attr-defined]
+
+class Embedded(OfLake):
+    """The lake in this process."""
+
+    def __init__(self, lake: Lake, engine: Engine) -> None:
+        super().__init__(lake)
+        self.engine = engine
 
     def another(self) -> Client:
         return SecondSession(self.lake, self.engine)
@@ -180,11 +186,22 @@ class SecondSession(Embedded):
     def load(self, name: str, data: pa.Table, mode: str) -> int:
         return loading.load(self.engine, self._own, name, data, mode)
 
-    def _session(self) -> Any:
-        return self._own
-
     def close(self) -> None:
         self._own.close()
+
+
+class Remote(OfLake):
+    """The same interface on a server."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(connect(uri, user="admin", password=PASSWORD))
+        self._uri = uri
+
+    def another(self) -> Client:
+        return Remote(self._uri)
+
+    def close(self) -> None:
+        self.lake.close()
 
 
 class Flight(Client):

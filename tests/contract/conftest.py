@@ -1,4 +1,4 @@
-"""The lake that the contract is asked of: embedded, served, and served with the transaction the dbapi opens."""
+"""The lake that the contract is asked of: embedded, remote, and served to the dbapi with and without transactions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import neurolake
-from contract.clients import PASSWORD, Client, Embedded, Flight
+from contract.clients import PASSWORD, Client, Embedded, Flight, Remote
 from flight.service import Service
 from neurolake.config import load
 from neurolake.engine import Engine
@@ -44,7 +44,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.stop()
 
 
-@pytest.fixture(params=["embedded", "flight", "flight_transaction"])
+@pytest.fixture(params=["embedded", "remote", "flight", "flight_transaction"])
 def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
     """An empty lake of each kind."""
     if request.param == "embedded":
@@ -56,7 +56,10 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
         return
     service: Service = request.getfixturevalue("service")
     uri = f"grpc://127.0.0.1:{service.port}"
-    yield Opened(service.engine, lambda: Flight(uri, autocommit=request.param == "flight"))
+    if request.param == "remote":
+        yield Opened(service.engine, lambda: Remote(uri))
+    else:
+        yield Opened(service.engine, lambda: Flight(uri, autocommit=request.param == "flight"))
     _empty(service.engine)
 
 
