@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -44,7 +45,13 @@ def quickstart(folder: Path, as_json: bool) -> None:
     """
     from neurolake.quickstart import run
 
-    run(folder, as_json=as_json)
+    report = run(folder, _nothing if as_json else click.echo)
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False, default=str))
+
+
+def _nothing(line: str) -> None:
+    """A program reads the report, not the story."""
 
 
 @click.command(cls=Command)

@@ -88,6 +88,11 @@ def _each(array: pa.Array, show: Callable[[Any], str]) -> pa.StringArray:
     return pa.array([None if value is None else show(value) for value in array.to_pylist()], pa.string())
 
 
+def _floats(array: pa.Array) -> pa.StringArray:
+    """Whole ones keep their point, so that a reader sees what they are."""
+    return pc.replace_substring_regex(_as_cast(array), r"^(-?\d+)$", r"\1.0")
+
+
 def _decimals(array: pa.Array) -> pa.StringArray:
     cast = _as_cast(array)
     if pc.any(pc.match_substring(cast, "E")).as_py():
@@ -183,6 +188,9 @@ _SHOW: Mapping[int, Callable[[pa.Array], pa.StringArray]] = {
     pa.decimal64(5).id: _decimals,
     pa.decimal128(5).id: _decimals,
     pa.decimal256(5).id: _decimals,
+    pa.float16().id: _floats,
+    pa.float32().id: _floats,
+    pa.float64().id: _floats,
     pa.date32().id: _moments,
     pa.time32("s").id: _moments,
     pa.time64("us").id: _moments,
