@@ -1,4 +1,4 @@
-"""One write for many rows of parameters: an INSERT of plain placeholders reads them as a table, anything else row by row.
+"""One write for many rows of parameters: an INSERT of plain placeholders reads them as a table, else row by row.
 
 Read as a table the rows keep their Arrow types to the last digit, and ten thousand of them cost one statement.
 """
@@ -16,7 +16,7 @@ from neurolake import parameters
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.engine import planning
-from neurolake.query import Plan
+from neurolake.query import Plan, Values
 from neurolake.sql.text import columns, quote
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _by_row(plan: Plan, activity: Activity, rows: pa.RecordBatchReader) -> Calla
     return work
 
 
-def _values(plan: Plan, rows: pa.RecordBatchReader) -> Iterator[parameters.Values]:
+def _values(plan: Plan, rows: pa.RecordBatchReader) -> Iterator[Values]:
     for batch in rows:
         for row in parameters.rows(batch):
             yield parameters.for_plan(plan, row)

@@ -15,7 +15,7 @@ from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.engine import planning
 from neurolake.interrupts import hears_ctrl_c
-from neurolake.query import Kind, Plan, Values, evolve
+from neurolake.query import Kind, Plan, evolve
 from neurolake.result import CursorStream, Finish, Limits, Result, TableStream
 from neurolake.sql import statements
 
