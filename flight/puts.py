@@ -50,18 +50,25 @@ def put(
     match command:
         case PreparedQuery(handle):
             session.statement(handle).bound = list(uploaded(reader))
-            writer.write(put_prepared_result(handle))
+            _reply(writer, put_prepared_result(handle))
         case PreparedUpdate(handle):
-            writer.write(put_update_result(_update_prepared(server, session, handle, reader, alive)))
+            _reply(writer, put_update_result(_update_prepared(server, session, handle, reader, alive)))
         case StatementUpdate(query, transaction_id):
             session.check_transaction(transaction_id)
             with server.engine.run(server.request(session, query), alive) as result:
                 row = None if result.columns != ["Count"] else result.fetchone()
-            writer.write(put_update_result(row[0] if row else -1))
+            _reply(writer, put_update_result(row[0] if row else -1))
         case StatementIngest():
-            writer.write(put_update_result(_ingest(server, session, command, reader, alive)))
+            _reply(writer, put_update_result(_ingest(server, session, command, reader, alive)))
         case _:
             raise errors.InvalidRequest(f"{type(command).__name__} takes no upload.", code="command")
+
+
+def _reply(writer: paflight.FlightMetadataWriter, answer: bytes) -> None:
+    try:
+        writer.write(answer)
+    except OSError:
+        raise errors.Cancelled("The client left before it had its answer.") from None
 
 
 def _update_prepared(

@@ -67,6 +67,15 @@ class Activity:
             if self.cursor is not None:
                 self.cursor.interrupt()
 
+    def look(self) -> None:
+        """Watch once, now, and raise what came of it: the last thing before a commit.
+
+        Raises:
+            Stopped: it was stopped, is too late, or its client has gone: a broken upload ends like a whole one.
+        """
+        self.watch(time.perf_counter())
+        self.check()
+
     def watch(self, now: float) -> None:
         """One look: is it stopped, too late, or forgotten by its client?"""
         if self.problem is not None:

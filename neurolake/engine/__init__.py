@@ -184,8 +184,9 @@ class Engine:
         )  # fmt: skip
 
     def _fresh(self, plan: Plan, request: Request, activity: Activity) -> Plan:
-        """The plan as it is, or planned again because the world or the values have moved."""
-        if plan.versions == self.versions(request.session) and plan.kind is not Kind.CALL:
+        """The plan as it is, or planned again because the world, the values or the session's transaction have moved."""
+        outside = request.session.in_transaction() and not plan.home
+        if plan.versions == self.versions(request.session) and plan.kind is not Kind.CALL and not outside:
             if request is plan.request:
                 return plan
             if request.values is None or (plan.schema is not None and plan.kind is not Kind.SELECT):

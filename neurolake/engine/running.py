@@ -127,11 +127,14 @@ def _stream(
         activity.use(cursor, "running")
         with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
             reader = cursor.stream(plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema))
+    except errors.NeuroLakeError as problem:
+        done()
+        raise engine.explain_problem(problem, plan) from None
     except BaseException:
         done()
         raise
     activity.phase = "streaming"
-    stream = CursorStream(reader, cursor, done)
+    stream = CursorStream(reader, cursor, done, lambda problem: engine.explain_problem(problem, plan))
     try:
         _check_schema(plan, reader.schema)
     except BaseException:
@@ -165,7 +168,10 @@ def count_result(engine: Engine, plan: Plan, activity: Activity, finish: Finish,
 
 
 def _write(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
-    answer = engine.change(plan, activity, partial(_run_text, plan))
+    try:
+        answer = engine.change(plan, activity, partial(_run_text, plan))
+    except errors.NeuroLakeError as problem:
+        raise engine.explain_problem(problem, plan) from None
     if isinstance(answer, pa.Table):
         return table_result(engine, plan, activity, finish, answer)
     return count_result(engine, plan, activity, finish, answer)
@@ -190,6 +196,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
         activity.phase = "running"
         if session.in_transaction():
             answer = work(cursor)
+            activity.look()
             if event_of := _event_of(plan, target):
                 session.events.append(
                     engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name)
@@ -214,7 +221,7 @@ def _own_transaction(
         answer = work(cursor)
         if event_of := _event_of(plan, statements.target_of(plan.text)):
             events.append(engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name))
-        activity.check()
+        activity.look()
         cursor.run("COMMIT")
     except BaseException:
         _roll_back(cursor)
