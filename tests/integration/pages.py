@@ -89,7 +89,7 @@ class Runner:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
-        self.ports = {"31337": str(_free_port()), "8080": str(_free_port())}
+        self.ports = {"31337": str(free_port()), "8080": str(free_port())}
         self.environment["NEUROLAKE_PORT"] = self.ports["31337"]
         self.environment["NEUROLAKE_HTTP_PORT"] = self.ports["8080"]
         self.names: dict[str, Any] = {"__name__": "__page__"}
@@ -201,7 +201,7 @@ class Runner:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
         until = time.monotonic() + SERVES_WITHIN_S
-        while not _is_ready(self.ports["8080"]):
+        while not is_ready(self.ports["8080"]):
             gone = self._server.poll() is not None or time.monotonic() > until
             assert not gone, f"{block.place} does not serve:\n{log.read_text()}"
             time.sleep(0.05)
@@ -237,7 +237,8 @@ def _trimmed(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def _is_ready(port: str) -> bool:
+def is_ready(port: str | int) -> bool:
+    """Whether the server whose HTTP port this is says that all its parts work."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
@@ -245,7 +246,8 @@ def _is_ready(port: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

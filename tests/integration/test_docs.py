@@ -14,8 +14,10 @@ import pytest
 from pages import ROOT, Runner, blocks, clean_environment, pages
 
 from neurolake import errors
+from neurolake.catalog.system import SCHEMAS
 from neurolake.cli import cli
 from neurolake.config import SETTINGS
+from neurolake.procedures import REGISTRY, load_all
 
 WRITTEN = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md")]
 WRITTEN += sorted((ROOT / "docs").rglob("*.md"))
@@ -100,6 +102,24 @@ def _check(command: click.Command, words: Sequence[str], place: str) -> None:
     for word in words:
         if match := re.match(r"\[?(--?[a-z][a-z-]*)", word):
             assert match[1] in options, f"{place}: {command.name} has no option {match[1]}"
+
+
+# What SQL offers
+
+
+def test_the_page_on_sql_shows_every_procedure_and_its_arguments() -> None:
+    load_all()
+    page = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| `(\w+\(.*?\))` \|", page, re.MULTILINE))
+    assert shown == {f"{p.name}({', '.join(map(str, p.arguments))})" for p in REGISTRY.values()}
+
+
+def test_the_page_on_sql_shows_every_system_table_and_its_columns() -> None:
+    page = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (`.*`|as `\w+`) \|$", page, re.MULTILINE)
+    columns = {name: re.findall(r"`(\w+)`", shown) for name, shown in rows}
+    same_as = {name: columns[columns[name][0]] for name, shown in rows if shown.startswith("as ")}
+    assert {**columns, **same_as} == {name: schema.names for name, schema in SCHEMAS.items()}
 
 
 # Settings and errors
