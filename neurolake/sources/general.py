@@ -1,0 +1,264 @@
+"""Every other scheme, through fsspec; and S3 through s3fs for who wants s3fs's options.
+
+A read is one positional request (`cat_file`) with no position shared between threads. File systems that are not
+asynchronous serve one request at a time, for many of them share one connection or one file object. Short answers are
+tried again and then refused. Only S3 can be asked for a given version; elsewhere the size is all that is compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from neurolake import errors
+from neurolake.sources import failures
+from neurolake.sources.credentials import Resolve, StorageConfig, StorageConfigs, s3_access, scheme_of
+from neurolake.sources.listing import Entry, folder_of, matcher, refuse_steps
+from neurolake.sources.s3 import refusal
+from neurolake.sources.waiting import backoff_s, in_thread
+
+if TYPE_CHECKING:
+    from neurolake.sources.storage import StorageOptions
+
+_CLOUDS = ("gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "lakefs", "hf")
+_SERVERS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav", "memory")
+SCHEMES = (*_CLOUDS, *_SERVERS)
+"""What fsspec reads for us. Those that would lead to local files, archives or other people's code are left out."""
+
+_MODIFIED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
+_VERSION = ("ETag", "etag", "e_tag", "md5Hash", "content_md5")
+_UNKNOWN_SINCE = datetime.fromtimestamp(0, UTC)
+
+
+class _Opened(NamedTuple):
+    """One fsspec file system, and whose turn it is where it serves one request at a time."""
+
+    system: Any
+    turn: asyncio.Lock | None
+
+
+class GeneralStorage:
+    """Looks at, lists and reads files of any fsspec file system. All methods run on the request loop."""
+
+    def __init__(self, configs: StorageConfigs, resolve: Resolve, options: StorageOptions) -> None:
+        self._configs = configs
+        self._resolve = resolve
+        self._options = options
+        self._opened: dict[tuple[str, str, str], _Opened] = {}
+        self._opening = asyncio.Lock()
+
+    async def look(self, location: str) -> Entry:
+        """One file's size and what else its file system knows.
+
+        Raises:
+            SourceFailed: `source_missing`, `source_denied`, `source_unreachable`.
+            NotSupported: nothing that is installed reads this scheme.
+        """
+        info = await self._attempted(location, lambda system, path: _call(system, "info", path))
+        if info.get("type") == "directory":
+            raise failures.missing(location)
+        return _entry(location, info)
+
+    async def list(self, pattern: str) -> list[Entry]:
+        """The files that match a pattern.
+
+        Raises:
+            SourceFailed: as `look`.
+        """
+        found: Mapping[str, Any] = {}
+        path = ""
+
+        async def find(system: Any, stripped: str) -> Mapping[str, Any]:
+            nonlocal path
+            path = stripped
+            folder = folder_of(stripped)
+            depth = None if "/" in stripped[len(folder) :].strip("/") or "**" in stripped else 1
+            listed = await _call(system, "find", folder or "/", detail=True, maxdepth=depth)
+            return listed if isinstance(listed, Mapping) else {}
+
+        found = await self._attempted(pattern, find)
+        fits = matcher(path)
+        base = pattern[: len(pattern) - len(path)] if pattern.endswith(path) else f"{pattern.partition('://')[0]}://"
+        return [_entry(base + name, info) for name, info in found.items() if fits(name)]
+
+    async def read(self, entry: Entry, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, all of them.
+
+        Raises:
+            SourceFailed: as `look`, `source_changed` (S3 only) and `source_truncated`.
+        """
+
+        async def fetch(system: Any, path: str) -> bytes:
+            if scheme_of(entry.path) == "s3" and entry.version is not None:
+                return await _s3_range(system, path, start, end, entry.version)
+            fetched: bytes = await _call(system, "cat_file", path, start=start, end=end)
+            return fetched
+
+        for attempt in range(self._options.retries + 1):
+            data: bytes = await self._attempted(entry.path, fetch)
+            if len(data) == end - start:
+                return data
+            await asyncio.sleep(backoff_s(attempt))
+        raise failures.truncated(entry.path, f"{len(data)} bytes came for the {end - start} asked")
+
+    async def close(self) -> None:
+        """Close the sessions of the file systems that have one."""
+        for opened in self._opened.values():
+            if hasattr(opened.system, "set_session"):
+                session = await opened.system.set_session()
+                await session.close()
+        self._opened.clear()
+
+    async def _attempted(self, location: str, work: Callable[[Any, str], Any]) -> Any:
+        refuse_steps(location, location.partition("://")[2].strip("/"))
+        for attempt in range(self._options.retries + 1):
+            opened = await self._open(location)
+            try:
+                return await self._in_turn(opened, work, opened.system._strip_protocol(location))
+            except errors.NeuroLakeError:
+                raise
+            except TimeoutError:
+                self._opened.clear()  # it may hold the file system's one connection for ever
+                failure = failures.unreachable(location, "the server fell silent")
+            except Exception as problem:  # the boundary to file systems of all makers
+                final, failure = _meaning(problem, location)
+                if final:
+                    raise failure from None
+            if attempt < self._options.retries:
+                await asyncio.sleep(backoff_s(attempt))
+        raise failure
+
+    async def _in_turn(self, opened: _Opened, work: Callable[[Any, str], Any], path: str) -> Any:
+        async with asyncio.timeout(self._options.request_timeout_s):
+            if opened.turn is None:
+                return await work(opened.system, path)
+            async with opened.turn:
+                return await work(opened.system, path)
+
+    async def _open(self, location: str) -> _Opened:
+        config = self._configs.of(location)
+        scheme = scheme_of(location)
+        key = config.prefix, scheme, "" if scheme == "s3" else location.partition("://")[2].partition("/")[0]
+        async with self._opening:
+            if key not in self._opened:
+                loop = asyncio.get_running_loop()
+                system = await in_thread(lambda: self._make(location, scheme, config, loop))
+                self._opened[key] = _Opened(system, None if system.async_impl else asyncio.Lock())
+            return self._opened[key]
+
+    def _make(self, location: str, scheme: str, config: StorageConfig, loop: asyncio.AbstractEventLoop) -> Any:
+        from fsspec.registry import get_filesystem_class
+
+        try:
+            kind: Any = get_filesystem_class(scheme)
+        except (ImportError, ValueError) as problem:
+            raise errors.NotSupported(
+                f"Nothing that is installed reads {scheme}://.", next_step=str(problem).partition("\n")[0]
+            ) from None
+        given = kind._get_kwargs_from_urls(location)
+        given |= self._s3_arguments(config) if scheme == "s3" else _typed(kind, config.options, self._resolve)
+        if issubclass(kind, _async_base()):
+            given |= {"asynchronous": True, "loop": loop}
+        try:
+            return kind(**given, skip_instance_cache=True, use_listings_cache=False)
+        except TypeError as problem:
+            raise errors.InvalidRequest(
+                f'[storage."{config.prefix or scheme + "://…"}"]: {problem}.',
+                code="storage_invalid",
+                next_step=f"Give the arguments of fsspec's {kind.__name__}.",
+            ) from None
+
+    def _s3_arguments(self, config: StorageConfig) -> dict[str, Any]:
+        access = s3_access(config, self._resolve)
+        options = self._options
+        extra = _typed(_class_of_s3fs(), config.options, self._resolve)
+        keys = access.keys
+        return {
+            "anon": keys is None,
+            "key": keys.access_key_id if keys else None,
+            "secret": keys.secret_access_key if keys else None,
+            "token": keys.session_token if keys else None,
+            "endpoint_url": access.endpoint,
+            "client_kwargs": {"region_name": access.region, **({"verify": config.ca_file} if config.ca_file else {})},
+            "config_kwargs": {
+                "connect_timeout": options.connect_timeout_s,
+                "read_timeout": options.stall_timeout_s,
+                "retries": {"max_attempts": 1},
+                "s3": {"addressing_style": "path" if access.path_style else "virtual"},
+            },
+            **extra,
+        }
+
+
+def _class_of_s3fs() -> Any:
+    from s3fs import S3FileSystem
+
+    return S3FileSystem
+
+
+def _async_base() -> Any:
+    from fsspec.asyn import AsyncFileSystem
+
+    return AsyncFileSystem
+
+
+async def _call(system: Any, name: str, *values: Any, **named: Any) -> Any:
+    """A method of a file system: on this loop where it is asynchronous, else in a thread."""
+    if system.async_impl:
+        return await getattr(system, f"_{name}")(*values, **named)
+    return await in_thread(lambda: getattr(system, name)(*values, **named))
+
+
+async def _s3_range(system: Any, path: str, start: int, end: int, version: str) -> bytes:
+    bucket, key, _ = system.split_path(path)
+    answer = await system._call_s3(
+        "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=version
+    )
+    async with answer["Body"] as body:
+        data: bytes = await body.read()
+    return data
+
+
+def _entry(location: str, info: Mapping[str, Any]) -> Entry:
+    version = next((str(info[name]) for name in _VERSION if info.get(name)), None)
+    seen: object = next((info[name] for name in _MODIFIED if info.get(name)), _UNKNOWN_SINCE)
+    if isinstance(seen, int | float):
+        seen = datetime.fromtimestamp(seen, UTC)
+    modified = seen if isinstance(seen, datetime) else _UNKNOWN_SINCE
+    return Entry(location, int(info.get("size") or 0), version, modified)
+
+
+def _meaning(problem: Exception, location: str) -> tuple[bool, errors.SourceFailed]:
+    """What a foreign exception means, and whether trying again is of no use. Its text may hold secrets."""
+    answer: Any = getattr(problem, "response", None) or getattr(problem.__cause__, "response", None) or {}
+    if isinstance(answer, Mapping):
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code == "PreconditionFailed" or status in (412, 416):
+            return True, failures.changed(location)
+        if (failure := refusal(location, status, code)) is not None:
+            return True, failure
+    if isinstance(problem, FileNotFoundError):
+        return True, failures.missing(location)
+    if isinstance(problem, PermissionError):
+        return True, failures.denied(location)
+    return False, failures.unreachable(location, f"{type(problem).__name__} in its driver")
+
+
+def _typed(kind: Any, options: Mapping[str, str], resolve: Resolve) -> dict[str, Any]:
+    """Options as a file system takes them: flags and numbers where its defaults are some, else text."""
+    defaults = {name: p.default for name, p in inspect.signature(kind.__init__).parameters.items()}
+    given: dict[str, Any] = {}
+    for name, text in options.items():
+        value = resolve(text)
+        default = defaults.get(name)
+        if value.lower() in ("true", "false"):
+            given[name] = value.lower() == "true"
+        elif name == "port" or (isinstance(default, int) and not isinstance(default, bool)):
+            given[name] = int(value)
+        else:
+            given[name] = value
+    return given

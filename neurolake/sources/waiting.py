@@ -1,0 +1,119 @@
+"""One thread that talks to storage, and waits for it that can be given up.
+
+DuckDB's threads ask and wait; all requests run on one event loop in a thread of ours. So a server that has fallen
+silent costs a socket and not a thread, and whoever waits looks around every `POLL_S` whether it still matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any, TypeVar
+
+from neurolake import errors
+
+POLL_S = 0.1
+BACKOFF_S = 0.1
+BACKOFF_S_MAX = 5.0
+
+T = TypeVar("T")
+
+
+def backoff_s(attempt: int) -> float:
+    """How long to pause before trying again: random, its bound doubling from one attempt to the next.
+
+    >>> 0 <= backoff_s(0) <= 0.1, backoff_s(30) <= 5.0
+    (True, True)
+    """
+    return secrets.SystemRandom().uniform(0, min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt))
+
+
+class GivenUp(Exception):
+    """Nobody needs the answer any more."""
+
+
+class RequestLoop:
+    """Runs coroutines for threads that wait. Its own thread starts with the first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def wait(self, work: Coroutine[Any, Any, T], given_up: Callable[[], bool] | None = None) -> T:
+        """Run `work` to its end. Raises what it raises.
+
+        Raises:
+            GivenUp: `given_up` said so; the work is cancelled and its connection closed.
+            Unavailable: the lake was closed meanwhile.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._running(work))
+        try:
+            while True:
+                try:
+                    return future.result(POLL_S)
+                except TimeoutError:
+                    if future.done():
+                        return future.result()
+                    if given_up is not None and given_up():
+                        raise GivenUp from None
+        except CancelledError:
+            raise errors.Unavailable("The lake was closed.", code="closed") from None
+        finally:
+            future.cancel()
+
+    def _running(self, work: Coroutine[Any, Any, T]) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise errors.Unavailable("The lake is closed.", code="closed")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="neurolake-storage", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def close(self) -> None:
+        """Cancel what runs and end the thread. Idempotent."""
+        with self._lock:
+            loop, self._loop, self._closed = self._loop, None, True
+        if loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run what blocks in a thread of its own, one that no exit waits for: it may never come back."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(settle: Callable[[], None]) -> None:
+        if not future.done():
+            settle()
+
+    def work() -> None:
+        settle: Callable[[], None]
+        try:
+            settle = partial(future.set_result, function())
+        except BaseException as problem:  # the thread's boundary: whoever waits gets it
+            settle = partial(future.set_exception, problem)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(deliver, settle)
+
+    threading.Thread(target=work, name="neurolake-storage-blocking", daemon=True).start()
+    return await future
