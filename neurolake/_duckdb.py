@@ -18,6 +18,7 @@ import duckdb
 from duckdb import _seam
 
 from neurolake import errors
+from neurolake.sql.text import quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,12 +191,13 @@ class Instance:
 class Cursor:
     """One connection to the instance: one statement at a time, a transaction and temporary tables of its own."""
 
-    __slots__ = ("_instance", "_left", "_raw", "generation")
+    __slots__ = ("_instance", "_left", "_raw", "_views", "generation")
 
     def __init__(self, raw: Any, instance: Instance) -> None:
         self._raw = raw
         self._instance = instance
         self._left: list[str] = []
+        self._views: set[str] = set()
         self.generation = instance.generation
 
     def parse(self, text: str) -> list[Parsed]:
@@ -271,7 +273,11 @@ class Cursor:
         return int(rows[0][0]) if rows and len(rows[0]) == 1 and isinstance(rows[0][0], int) else 0
 
     def attach(self, name: str, data: object) -> None:
-        """Let statements on this cursor read an Arrow table or reader under a name."""
+        """Let statements on this cursor read an Arrow table or reader, or the SELECT of a view, under a name."""
+        if isinstance(data, str):
+            self.run(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {data}")
+            self._views.add(name)
+            return
         try:
             self._raw.register(name, data)
         except duckdb.Error as error:
@@ -279,10 +285,15 @@ class Cursor:
 
     def detach(self, name: str) -> None:
         """Take back what `attach` gave; where a transaction has failed, which takes only its ROLLBACK, after that."""
+        if self._raw is None:
+            return
         try:
-            if self._raw is not None:
+            if name in self._views:
+                self._raw.execute(f"DROP VIEW IF EXISTS temp.{quote(name)}")
+                self._views.discard(name)
+            else:
                 self._raw.unregister(name)
-        except duckdb.TransactionException:
+        except duckdb.Error:
             self._left.append(name)
 
     def progress(self) -> float | None:

@@ -29,6 +29,7 @@ REPR_COLUMNS = 30
 REPR_CELL_CHARACTERS = 80
 
 Finish = Callable[[Activity, BaseException | None], None]
+Explain = Callable[[errors.NeuroLakeError], errors.NeuroLakeError]
 
 
 class Stream(Protocol):
@@ -42,12 +43,22 @@ class Stream(Protocol):
 
 
 class CursorStream:
-    """The rows of a statement as the engine makes them. `release` gives the cursor back when the stream ends."""
+    """The rows of a statement as the engine makes them.
 
-    def __init__(self, reader: pa.RecordBatchReader, cursor: Cursor, release: Callable[[], None]) -> None:
+    Args:
+        reader: the engine's stream.
+        cursor: what it runs on.
+        release: gives the cursor back when the stream ends.
+        explain: says more of an error that a source has caused.
+    """
+
+    def __init__(
+        self, reader: pa.RecordBatchReader, cursor: Cursor, release: Callable[[], None], explain: Explain
+    ) -> None:
         self._reader: pa.RecordBatchReader | None = reader
         self._cursor = cursor
         self._release = release
+        self._explain = explain
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch, None at the end."""
@@ -58,7 +69,7 @@ class CursorStream:
         except StopIteration:
             return None
         except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
-            raise self._cursor.stream_problem(error) from None
+            raise self._explain(self._cursor.stream_problem(error)) from None
 
     def close(self) -> None:
         """End the statement and give the cursor back."""

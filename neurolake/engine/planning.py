@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from neurolake import errors, observe
 from neurolake._duckdb import CATALOG, Binding, Cursor, Parsed
 from neurolake.activity import Activity
-from neurolake.catalog import information, system
+from neurolake.engine.resolving import resolve
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
-from neurolake.procedures import Context, find
+from neurolake.procedures import find
 from neurolake.query import Kind, Plan, Request, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
-from neurolake.sql.text import Name, quote, words
+from neurolake.sql.text import RESERVED_SCHEMA, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -34,9 +33,7 @@ _UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COM
 """Statements about the session, written alike in every dialect."""
 _ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 """Types that Arrow cannot carry faithfully: they travel as their text."""
-_RESERVED = "neurolake"
-_SYSTEM_SCHEMAS = frozenset((_RESERVED, information.SCHEMA))
-_TAKEN = (_RESERVED, OUTBOX_SCHEMA, CATALOG)
+_TAKEN = (RESERVED_SCHEMA, OUTBOX_SCHEMA, CATALOG)
 
 
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
@@ -94,14 +91,21 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return _bind_explain(engine, draft, activity)
     if CATALOG in draft.text.casefold():
         _refuse_reserved(draft)
-    draft = _resolve(engine, draft, activity)
-    if not draft.home and _belongs_home(draft):
-        draft = evolve(draft, home=True)
+    asked = evolve(draft, home=_belongs_home(draft))
+    draft = resolve(engine, asked, activity)
     try:
         binding = _bound(draft, activity)
+        if draft.sources and _shows_reader(binding):
+            draft = resolve(engine, asked, activity, as_views=True)
+            binding = _bound(draft, activity)
     except errors.NeuroLakeError as problem:
         raise engine.explain_problem(problem, draft) from None
     return _described(draft, binding)
+
+
+def _shows_reader(binding: Binding) -> bool:
+    """Whether a column is named after its expression, and shows in it how we read a source."""
+    return any(f"{function}(" in name for name in binding.names for function, _ in relation.FORMATS.values())
 
 
 def _belongs_home(draft: Plan) -> bool:
@@ -163,46 +167,6 @@ def attached(cursor: Cursor, draft: Plan) -> Iterator[None]:
             cursor.detach(name)
 
 
-def _resolve(engine: Engine, draft: Plan, activity: Activity) -> Plan:
-    session = draft.request.session
-    seen = words(draft.text)
-    home = not session.temporary.isdisjoint(seen)
-    if seen.isdisjoint(_SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):
-        return evolve(draft, home=home) if home else draft
-    relations: dict[str, Any] = {}
-    locations: list[str] = []
-    context = Context(engine, session, draft.request.query_id)
-
-    def lend(table: pa.Table) -> str:
-        key = f"_{_RESERVED}_{secrets.token_hex(6)}"
-        relations[key] = table
-        return quote(key)
-
-    def lookup(name: Name) -> str | None:
-        if (make := system.lookup(name)) is not None:
-            return lend(make(context))
-        if name.schema.casefold() == information.SCHEMA:
-            return information.relation(name, lend, engine.catalog.sources.values())
-        source = engine.catalog.sources.get(name.fold())
-        if source is None:
-            return None
-        locations.append(source.location)
-        activity.sources = tuple(locations)
-        engine.look_at(source)
-        return relation.reader(source.location, source.format, source.options)
-
-    from neurolake.sql.names import resolve
-
-    resolved = resolve(draft.text, lookup, session.schema, session.temporary, engine.serialise)
-    if relations and statements.made_of(draft.text) in ("VIEW", "MACRO", "FUNCTION"):
-        raise errors.NotSupported(
-            "A view cannot read a system table: it would keep the rows of this moment.",
-            next_step="Select from the system table itself.",
-        )
-    names = tuple(str(engine.catalog.sources[n].name) for n in resolved.found if n in engine.catalog.sources)
-    return evolve(draft, text=resolved.text, relations=relations, sources=names, home=home)
-
-
 def _bind_call(engine: Engine, draft: Plan) -> Plan:
     call = engine.read_call(draft.text, draft.request.values)
     found = find(call.name)
@@ -260,7 +224,7 @@ def _refuse_reserved(draft: Plan) -> None:
         refused |= statements.attached_name(text).casefold() in _TAKEN
     elif draft.verb == "CREATE":
         made = statements.made_of(text) in ("SCHEMA", "DATABASE")
-        refused |= target[-1:] in [(name,) for name in _TAKEN] if made else target[-2:-1] == (_RESERVED,)
+        refused |= target[-1:] in [(name,) for name in _TAKEN] if made else target[-2:-1] == (RESERVED_SCHEMA,)
     if refused:
         raise errors.InvalidRequest(
             "The name neurolake is the system's own.", code="reserved_name", next_step="Choose another name."

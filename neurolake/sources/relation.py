@@ -94,10 +94,15 @@ def _any_match(path: str) -> bool:
 
 
 def _format_of(name: str) -> str | None:
-    base = name.casefold().split("?", 1)[0].rstrip("*")
-    for ending in COMPRESSIONS:
-        base = base.removesuffix(ending)
-    return next((f for f, (_, endings) in FORMATS.items() if base.endswith(endings)), None)
+    # A question mark begins a URL's query, or is part of a file's name or pattern.
+    for base in (name.casefold(), name.casefold().split("?", 1)[0]):
+        base = base.rstrip("*")
+        for ending in COMPRESSIONS:
+            base = base.removesuffix(ending)
+        for known, (_, endings) in FORMATS.items():
+            if base.endswith(endings):
+                return known
+    return None
 
 
 def _format_in(folder: Path) -> str:

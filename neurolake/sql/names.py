@@ -23,10 +23,11 @@ Lookup = Callable[[Name], str | None]
 
 
 class Resolved(NamedTuple):
-    """The text with names replaced, and the names that were."""
+    """The text with names replaced, and the names that were. `unread`: it may name more, where nobody can follow."""
 
     text: str
     found: tuple[Name, ...]
+    unread: bool = False
 
 
 class Edit(NamedTuple):
@@ -63,6 +64,8 @@ def resolve(
     try:
         tree = parse_one(text, read="duckdb")
     except (SqlglotError, RecursionError):
+        tree = None
+    if tree is None or isinstance(tree, exp.Command):
         return _resolve_tree(text, serialise(text) if serialise else None, lookup, schema, hidden)
     edits: list[Edit] = []
     found: dict[Name, None] = {}
@@ -83,13 +86,15 @@ def resolve(
         edits.append(_replacement(table, relation))
     if found:
         edits.extend(_qualified_columns(tree, found))
-    return Resolved(_apply(text, edits), tuple(found))
+    return Resolved(_apply(text, edits), tuple(found), isinstance(tree, exp.Describe) and bool(tree.args.get("kind")))
 
 
 def _name(table: exp.Table, schema: str) -> Name | None:
     parts = [part for part in table.parts if isinstance(part, exp.Identifier)]
     if len(parts) != len(table.parts) or not parts:
         return None
+    if isinstance(table.parent, exp.Describe) and table.parent.args.get("kind"):
+        return None  # DESCRIBE TABLE takes a name only
     if len(parts) == 3:
         if parts[0].name.casefold() != "lake":
             return None
@@ -129,8 +134,11 @@ def _is_target(table: exp.Table) -> bool:
     parent = table.parent
     if isinstance(parent, exp.Schema):
         table, parent = parent, parent.parent
-    targets = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Alter, exp.Merge, exp.TruncateTable)
-    return isinstance(parent, exp.Drop) or (isinstance(parent, targets) and parent.this is table)
+    if isinstance(parent, exp.Copy):
+        return bool(parent.args.get("kind"))  # FROM
+    named = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Alter, exp.Merge)
+    always = (exp.Drop, exp.TruncateTable, exp.Index, exp.Comment, exp.AlterRename, exp.Reference)
+    return isinstance(parent, always) or (isinstance(parent, named) and parent.this is table)
 
 
 def _span(first: exp.Expression, last: exp.Expression) -> tuple[int, int]:
@@ -151,20 +159,21 @@ def _replacement(table: exp.Table, relation: str) -> Edit:
         return Edit(start, end, f"SELECT * FROM {relation}")
     if isinstance(table.parent, exp.Pivot | exp.Copy):
         return Edit(start, end, f"(SELECT * FROM {relation})")
-    alias = "" if table.args.get("alias") else f" AS {quote(table.name)}"
+    alias = "" if table.args.get("alias") or relation == quote(table.name) else f" AS {quote(table.name)}"
     return Edit(start, end, relation + alias)
 
 
 def _qualified_columns(tree: exp.Expression, found: dict[Name, None]) -> Iterator[Edit]:
     """`main.orders.id` names a column through its schema, which a replaced relation no longer has."""
     for column in tree.find_all(exp.Column):
-        qualifier = [column.args[key] for key in ("catalog", "db", "table") if column.args.get(key)]
-        if len(qualifier) < 2:
-            continue
-        name = Name(column.args["db"].name, column.args["table"].name)
-        if name.fold() in found:
-            start, end = _span(qualifier[0], qualifier[-1])
-            yield Edit(start, end, quote(name.table))
+        parts = column.parts
+        first = 1 if parts[0].name.casefold() == "lake" else 0
+        for start in {0, first}:
+            # Fields of a structure follow its column: main.orders.info.k.
+            if len(parts) > start + 2 and Name(parts[start].name, parts[start + 1].name).fold() in found:
+                here, end = _span(parts[0], parts[start + 1])
+                yield Edit(here, end, quote(parts[start + 1].name))
+                break
 
 
 def _resolve_tree(text: str, tree: Any, lookup: Lookup, schema: str, hidden: frozenset[str]) -> Resolved:
@@ -181,9 +190,9 @@ def _resolve_tree(text: str, tree: Any, lookup: Lookup, schema: str, hidden: fro
         if relation is None or written is None:
             continue
         found[name.fold()] = None
-        alias = "" if node["alias"] else f" AS {quote(name.table)}"
+        alias = "" if node["alias"] or relation == quote(name.table) else f" AS {quote(name.table)}"
         edits.append(Edit(written.start(), written.end(), relation + alias))
-    return Resolved(_apply(text, edits), tuple(found))
+    return Resolved(_apply(text, edits), tuple(found), tree is None or bool(tree["error"]))
 
 
 def _base_tables(node: Any, ctes: frozenset[str]) -> Iterator[dict[str, Any]]:

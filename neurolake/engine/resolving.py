@@ -1,0 +1,91 @@
+"""Names: what a statement reads that is no object of DuckDB's, and how it comes to read it.
+
+A source's name in the text is replaced by what reads it. Where the name cannot be followed (SHOW, query_table, a
+construct that no parser of ours reads), the statement runs beside a temporary view of that name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from neurolake import errors
+from neurolake.activity import Activity
+from neurolake.catalog import Source, information, system
+from neurolake.procedures import Context
+from neurolake.query import Kind, Plan, evolve
+from neurolake.sources import relation
+from neurolake.sql import statements
+from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+
+SYSTEM_SCHEMAS = frozenset((RESERVED_SCHEMA, information.SCHEMA))
+_OPAQUE = frozenset(("show", "query", "query_table"))
+"""Words of statements that name relations where a parser sees none."""
+
+
+class _Lookup:
+    """Gives the SQL of each relation that we resolve, and keeps what the statement needs beside it."""
+
+    def __init__(self, engine: Engine, draft: Plan, activity: Activity, *, as_views: bool) -> None:
+        self.as_views = as_views
+        self.relations: dict[str, Any] = {}
+        self.used: dict[Name, Source] = {}
+        self._engine = engine
+        self._activity = activity
+        self._context = Context(engine, draft.request.session, draft.request.query_id)
+
+    def __call__(self, name: Name) -> str | None:
+        if (make := system.lookup(name)) is not None:
+            return self._lend(make(self._context))
+        sources = self._engine.catalog.sources
+        if name.schema.casefold() == information.SCHEMA:
+            return information.relation(name, self._lend, sources.values())
+        source = sources.get(name.fold())
+        return None if source is None else self.read(source)
+
+    def read(self, source: Source) -> str:
+        self.used[source.name] = source
+        self._activity.sources = tuple(used.location for used in self.used.values())
+        self._engine.look_at(source)
+        reader = relation.reader(source.location, source.format, source.options)
+        table = source.name.table
+        if (
+            not self.as_views
+            or self.relations.setdefault(table, f"SELECT * FROM {reader}") != f"SELECT * FROM {reader}"
+        ):
+            return reader  # of two schemas' tables of one name the second has no view
+        return quote(table)
+
+    def _lend(self, table: Any) -> str:
+        key = f"_{RESERVED_SCHEMA}_{secrets.token_hex(6)}"
+        self.relations[key] = table
+        return quote(key)
+
+
+def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool = False) -> Plan:
+    """The plan with its text and relations; `as_views` leaves the names of sources in the text, as views of those."""
+    session = draft.request.session
+    seen = words(draft.text)
+    home = draft.home or not session.temporary.isdisjoint(seen)
+    if seen.isdisjoint(SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):
+        return evolve(draft, home=home) if home else draft
+    from neurolake.sql import names
+
+    lookup = _Lookup(engine, draft, activity, as_views=as_views)
+    resolved = names.resolve(draft.text, lookup, session.schema, session.temporary, engine.serialise)
+    if draft.kind is not Kind.LOCAL and (resolved.unread or not seen.isdisjoint(_OPAQUE)):
+        lookup.as_views = True
+        for name, source in engine.catalog.sources.items():
+            hidden = name.table in session.temporary or name.schema != session.schema.casefold()
+            if not hidden and words(name.table) <= seen:
+                lookup.read(source)
+    if lookup.relations and statements.made_of(draft.text) in ("VIEW", "MACRO", "FUNCTION"):
+        raise errors.NotSupported(
+            "A view cannot keep what this statement reads: a system table, or a source that only a function names.",
+            next_step="Select from it by its name.",
+        )
+    used = tuple(map(str, lookup.used))
+    return evolve(draft, text=resolved.text, relations=lookup.relations, sources=used, home=home)
