@@ -1,0 +1,23 @@
+"""The cases, in the order of the table: one file each."""
+
+from __future__ import annotations
+
+from benchmarks.bench import Case
+from benchmarks.cases import bulk, cold_start, ingest, object_store, overhead, short, tpch
+
+__all__ = ["CASES"]
+
+CASES: dict[str, Case] = {
+    "bulk": bulk.managed,
+    "bulk_parquet": bulk.parquet,
+    "short": short.single,
+    "throughput": short.throughput,
+    "lookup": short.lookup,
+    "tpch": tpch.through_the_driver,
+    "ingest": ingest.lineitem,
+    "s3": object_store.cold_and_warm,
+    "cold_start": cold_start.serve,
+    "import": cold_start.import_time,
+    "in_process": overhead.in_process,
+}
+"""By the name that `--only` takes."""
