@@ -176,7 +176,9 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         plan = prepared.plan
         if prepared.bound is None or not plan.returns_rows:
             request = evolve(plan.request, query_id=new_query_id())
-            return evolve(plan, request=request), (request,)
+            # What a plan lends, such as the rows of a system table, is of the moment it was made.
+            plan = self.engine.plan(request, alive) if plan.relations else evolve(plan, request=request)
+            return plan, (request,)
         requests = tuple(
             evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row))
             for batch in prepared.bound

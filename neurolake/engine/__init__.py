@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from neurolake import errors, observe
+from neurolake import errors, observe, procedures
 from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
 from neurolake.activity import Activities, Activity
 from neurolake.catalog import Catalog, Source
@@ -210,7 +210,7 @@ class Engine:
             request.query_id or new_query_id(),
             request.principal,
             request.client,
-            request.text,
+            statements.cautious(request.text, procedures.secretive()),
             time.perf_counter() + timeout_s if timeout_s else None,
             alive,
         )

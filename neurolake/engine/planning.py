@@ -205,8 +205,7 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     if draft.kind is Kind.SET:
         engine.check_setting(draft.request.session, draft.detail)
     if draft.kind is Kind.CALL:
-        found, _, shown = draft.detail
-        activity.text = shown
+        found, _, _ = draft.detail
         if found.privilege != "call" and not draft.request.principal.is_admin:
             raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege}.")
         return draft

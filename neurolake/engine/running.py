@@ -312,8 +312,8 @@ def _call(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Res
     found, call, shown = plan.detail
     if any(value is statements.Unbound for value in (*call.positional, *call.named.values())):
         raise errors.InvalidRequest("A parameter of the call has no value.", code="parameter_missing")
-    activity.text = shown
     arguments: Mapping[str, Any] = procedures.bind(found, call.positional, call.named)
+    activity.text = shown  # not before: in a call that does not fit, a secret may stand anywhere
     context = procedures.Context(engine, plan.request.session, activity.query_id)
     return table_result(engine, plan, activity, finish, found.function(context, **arguments))
 

@@ -6,6 +6,7 @@ it declares. Its docstring is its help; the CLI and the Python methods are thin 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -106,6 +107,13 @@ def find(name: str) -> Procedure:
             else "SELECT * FROM neurolake.procedures lists them.",
         )
     return found
+
+
+@functools.cache
+def secretive() -> tuple[str, ...]:
+    """The names of the procedures that take a secret."""
+    load_all()
+    return tuple(found.name for found in REGISTRY.values() if any(a.secret for a in found.arguments))
 
 
 def bind(found: Procedure, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePath
@@ -56,6 +56,12 @@ _SHOW = re.compile(
     rf"\s*SHOW\s+(?P<all>ALL\s+)?TABLES(?:\s+FROM\s+(?P<schema>{_NAME}(?:\s*\.\s*{_NAME})*))?\s*;?\s*\Z", re.IGNORECASE
 )
 _COPY_IN = re.compile(rf"{_GAP}*COPY\s+{_NAME}(?:\s*\.\s*{_NAME})*\s*(?:\([^)]*\)\s*)?FROM\b", re.IGNORECASE)
+_LITERALS = re.compile(
+    r"""[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|(\$\w*\$).*?(?:\1|\Z)""",
+    re.DOTALL,
+)
+_TELLING = frozenset(("SET", "PRAGMA", "CREATE", "ATTACH", "COPY", "ALTER"))
+_SECRET_MARKS = ("secret", "password", "token", "access_key", "key_id", "encryption_key", "credential")
 _TEMPORARY = re.compile(r"\b(?:temp|temporary)\b", re.IGNORECASE)
 
 
@@ -227,9 +233,11 @@ def read_call(cursor: Cursor, text: str, values: Values) -> Call:
     positional: list[Any] = []
     named: dict[str, Any] = {}
     spans: dict[str | int, tuple[int, int]] = {}
+    data = source.encode()  # whose places the parser counts
     for argument in function["arguments"]:
         expression, name = argument["expression"], argument["name"]
-        spans[name or len(positional)] = _place(expression)
+        start, end = _place(expression)
+        spans[name or len(positional)] = len(data[:start].decode()), len(data[:end].decode())
         if name:
             named[name.casefold()] = _constant(expression, values)
         else:
@@ -238,8 +246,20 @@ def read_call(cursor: Cursor, text: str, values: Values) -> Call:
 
 
 def _place(expression: Mapping[str, Any]) -> tuple[int, int]:
-    start = expression["query_location"]
-    return start, start + expression["query_location_length"]
+    """From where to where an expression stands; a cast's own place leaves out what it casts."""
+    places = list(_places(expression))
+    return min(start for start, _ in places), max(end for _, end in places)
+
+
+def _places(node: Any) -> Iterator[tuple[int, int]]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _places(item)
+    elif isinstance(node, dict):
+        if node.get("query_location_length"):
+            yield node["query_location"], node["query_location"] + node["query_location_length"]
+        for value in node.values():
+            yield from _places(value)
 
 
 def _constant(node: Mapping[str, Any], values: Values) -> Any:
@@ -265,7 +285,7 @@ def _constant(node: Mapping[str, Any], values: Values) -> Any:
 
 def _literal(literal: Mapping[str, Any]) -> Any:
     kind, text = literal["kind"], literal.get("text")
-    if kind == "NULL" or text is None:
+    if kind == "NULL_LITERAL" or text is None:
         return None
     if kind == "BOOLEAN":
         return text == "true"
@@ -287,6 +307,26 @@ def _parameter(identifier: str, values: Values) -> Any:
     except (KeyError, IndexError, ValueError):
         pass
     raise errors.InvalidRequest(f"The parameter {identifier} has no value.", code="parameter_missing")
+
+
+def cautious(text: str, secretive: Collection[str]) -> str:
+    """The text with every literal shown as ***, if it may hold a secret: what is kept before it has been read.
+
+    Args:
+        text: any statement, or what was meant to be one.
+        secretive: the names of procedures that take secrets.
+
+    >>> cautious("CALL neurolake.set_password('ann', 'open sesame", ["set_password"])
+    'CALL neurolake.set_password(***, ***'
+    >>> cautious("SET s3_secret_access_key = 'x'", []), cautious("SELECT 'x' AS secret", [])
+    ('SET s3_secret_access_key = ***', "SELECT 'x' AS secret")
+    """
+    folded = text.casefold()
+    if any(name in folded for name in secretive):
+        return _LITERALS.sub("***", text)
+    if any(mark in folded for mark in _SECRET_MARKS) and first_word(text) in _TELLING:
+        return _LITERALS.sub("***", text)
+    return text
 
 
 def masked(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -33,10 +33,12 @@ class Client(ABC):
     """What a test asks of a client.
 
     `named_parameters`: whether its driver can bind by name. `autocommits`: whether it opens no transaction by itself.
+    `executes_many_at_once`: whether it sends many rows of parameters in one statement.
     """
 
     named_parameters = False
     autocommits = True
+    executes_many_at_once = False
 
     @abstractmethod
     def execute(self, sql: str, values: Sequence[object] | None = None) -> pa.Table:
@@ -87,6 +89,10 @@ class Client(ABC):
         table = self.execute(sql, values)
         columns = [column.to_pylist() for column in table.columns]
         return list(zip(*columns, strict=True))
+
+    def poll(self, sql: str, times: int) -> list[Any]:
+        """Run one statement again and again, as a program that waits does; the value of each run."""
+        return [self.value(sql) for _ in range(times)]
 
     def value(self, sql: str, values: Sequence[object] | None = None) -> Any:
         """Run a statement; its one value."""
@@ -207,6 +213,8 @@ class Remote(OfLake):
 class Flight(Client):
     """The stock driver. The dbapi opens a transaction by itself unless `autocommit` is set."""
 
+    executes_many_at_once = True
+
     def __init__(self, uri: str, *, autocommit: bool) -> None:
         self._uri = uri
         self.autocommits = autocommit
@@ -233,6 +241,14 @@ class Flight(Client):
         with self._cursor() as cursor:
             cursor.executemany(sql, rows)
             return int(cursor.rowcount)
+
+    def poll(self, sql: str, times: int) -> list[Any]:
+        seen = []
+        with self._cursor() as cursor:
+            for _ in range(times):
+                cursor.execute(sql)
+                seen.append(cursor.fetchone()[0])
+        return seen
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with self._cursor() as cursor:
