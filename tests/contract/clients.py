@@ -105,13 +105,19 @@ class Client(ABC):
             "CALL neurolake.register(?, ?, format => ?, options => ?)", [name, str(location), format, options or None]
         )
 
-    def failure(self, sql: str, values: Sequence[object] | None = None) -> Failure:
-        """Run a statement that must fail."""
+    def try_to(self, sql: str, values: Sequence[object] | None = None) -> Failure | None:
+        """Run a statement that may fail."""
         try:
             self.execute(sql, values)
         except (errors.NeuroLakeError, adbc_driver_manager.Error) as error:
             return failure_of(error)
-        raise AssertionError(f"it did not fail: {sql}")
+        return None
+
+    def failure(self, sql: str, values: Sequence[object] | None = None) -> Failure:
+        """Run a statement that must fail."""
+        failure = self.try_to(sql, values)
+        assert failure is not None, f"it did not fail: {sql}"
+        return failure
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -13,6 +13,9 @@ import pytest
 
 from contract.clients import Client
 
+# How files are read does not depend on the client: the lake in this process and one driver suffice.
+both_sides = pytest.mark.parametrize("opened", ["embedded", "flight"], indirect=True)
+
 ORDERS = pa.table({
     "id": pa.array([1, 2, 3], pa.int64()), "amount": [9.5, 20.0, None], "country": ["DE", "FR", "DE"],
 })  # fmt: skip
@@ -29,6 +32,7 @@ def orders(client: Client, data: Path) -> Path:
     return folder
 
 
+@both_sides
 class TestFormats:
     def test_a_parquet_file(self, client: Client, data: Path) -> None:
         pq.write_table(ORDERS, data / "o.parquet")
@@ -97,6 +101,7 @@ class TestFormats:
         assert client.execute("FROM o").column_names == ["n", "s"]
 
 
+@both_sides
 class TestLayouts:
     def test_a_folder_and_folders_below_it(self, client: Client, data: Path) -> None:
         for place in ("a.parquet", "deep/er/b.parquet"):
@@ -354,6 +359,7 @@ class TestStatements:
         assert client.value("SELECT count(*) FROM orders") == 3
 
 
+@both_sides
 class TestProblems:
     def test_nothing_there(self, client: Client, data: Path) -> None:
         failure = client.failure("CALL neurolake.register('o', ?)", [str(data / "none.parquet")])
