@@ -7,6 +7,7 @@ minor release for that reason, and `tests/unit/test_duckdb.py` fails when the in
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
@@ -304,7 +305,8 @@ class Cursor:
     def interrupt(self) -> None:
         """End the running statement, from any thread. A no-op on an idle cursor."""
         if (raw := self._raw) is not None:
-            raw.interrupt()
+            with contextlib.suppress(duckdb.Error):  # it was closed just now
+                raw.interrupt()
 
     def close(self) -> None:
         """Close it; what its transaction did is rolled back."""
