@@ -1,0 +1,61 @@
+"""What a rule is, and what it may ask about the statement's relations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neurolake.optimizer.statement import Edit, Statement
+
+Find = Callable[["Statement"], "list[Edit]"]
+"""Reads a statement and says what it would change; an empty list means that the rule does not fire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the optimiser may know about the catalog.
+
+    Args:
+        describe: the column names and DuckDB types of a relation, given as the SQL that stands for it after FROM
+            (`orders`, `lake.main.orders`, `read_parquet('x/*.parquet')`, `(SELECT …)`); None if it cannot be told.
+            Asked only once a rule's pattern has matched, and once a relation and statement.
+        macros: names of the user's own functions. One that hides a built-in function of that name keeps rules that
+            read the built-in from firing.
+    """
+
+    describe: Callable[[str], Mapping[str, str] | None]
+    macros: Collection[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rewrite, in the module of the same name.
+
+    Args:
+        name: what EXPLAIN shows and `optimizer_rules_off` takes.
+        triggers: regular expressions that must all be found in a text before it is worth parsing for this rule.
+        functions: the built-in functions whose meaning the rule relies on.
+    """
+
+    name: str
+    triggers: tuple[str, ...]
+    functions: frozenset[str] = frozenset()
+
+    @cached_property
+    def _searches(self) -> tuple[Callable[[str], re.Match[str] | None], ...]:
+        return tuple(re.compile(trigger, re.IGNORECASE | re.DOTALL).search for trigger in self.triggers)
+
+    @cached_property
+    def find(self) -> Find:
+        """The rule itself. Loaded when first wanted: most statements need neither a rule nor sqlglot."""
+        find: Find = import_module(f"neurolake.optimizer.{self.name}").find
+        return find
+
+    def may_match(self, text: str, macros: Collection[str]) -> bool:
+        """Whether the text is worth parsing for this rule."""
+        return all(search(text) for search in self._searches) and self.functions.isdisjoint(macros)

@@ -1,0 +1,65 @@
+"""ORDER BY in a subquery that only feeds order-blind aggregates is dropped.
+
+>>> from neurolake.optimizer import Context, optimise
+>>> context = Context(describe=lambda relation: {"a": "INTEGER"})
+>>> optimise("SELECT count(*) FROM (SELECT a FROM t ORDER BY a) AS s", context).text
+'SELECT count(*) FROM (SELECT a FROM t ) AS s'
+
+Conditions:
+    - the subquery has no LIMIT, OFFSET, DISTINCT ON or sample, and stands alone in FROM;
+    - the query around it selects nothing but the columns it groups by and count, min and max, has no window, and no
+      DISTINCT ON: everything else (first, list, string_agg, sums of floating point numbers) may see the order.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from neurolake.optimizer.statement import Edit, Statement
+
+_BLIND = (exp.Count, exp.Min, exp.Max)
+_INNER = frozenset(
+    ("expressions", "from_", "joins", "where", "group", "having", "order", "with_", "kind", "hint", "distinct")
+)
+
+
+def find(statement: Statement) -> list[Edit]:
+    """Sorts whose order nobody sees."""
+    found = (_edit(statement, select) for select in statement.tree.find_all(exp.Select))
+    return [edit for edit in found if edit is not None]
+
+
+def _edit(statement: Statement, outer: exp.Select) -> Edit | None:
+    source = outer.args.get("from_")
+    subquery = source.this if source is not None else None
+    inner = subquery.this if isinstance(subquery, exp.Subquery) else None
+    if not isinstance(inner, exp.Select) or not _is_blind(outer):
+        return None
+    order = inner.args.get("order")
+    if order is None or any(value for key, value in inner.args.items() if key not in _INNER):
+        return None
+    distinct = inner.args.get("distinct")
+    if distinct is not None and distinct.args.get("on"):
+        return None
+    span = statement.order_span(order)
+    return None if span is None else Edit(*span, "", order, None)
+
+
+def _is_blind(outer: exp.Select) -> bool:
+    if any(outer.args.get(key) for key in ("joins", "laterals", "limit", "offset", "qualify", "windows", "distinct")):
+        return False
+    grouped = [_bare(key) for group in [outer.args.get("group")] if group for key in group.expressions]
+    if not all(isinstance(key, exp.Column) for key in grouped):
+        return False
+    shown = [_bare(expression) for expression in outer.expressions]
+    if any(isinstance(node, exp.Window | exp.Subquery) for one in outer.expressions for node in one.walk()):
+        return False
+    aggregates = [one for one in shown if isinstance(one, _BLIND)]
+    plain = all(isinstance(one, _BLIND) or one in grouped for one in shown)
+    return plain and bool(aggregates) and not outer.args.get("having") and not outer.args.get("order")
+
+
+def _bare(node: exp.Expression) -> exp.Expression:
+    while isinstance(node, exp.Paren | exp.Alias):
+        node = node.this
+    return node
