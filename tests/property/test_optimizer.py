@@ -56,7 +56,8 @@ def statements(draw: st.DrawFn) -> str:
     if shape == 0:
         return f"SELECT * FROM days AS x WHERE {condition}"
     if shape == 1:
-        return f"SELECT s, count(*), min(d), max(a) FROM (SELECT * FROM days AS x WHERE {condition} ORDER BY t, a) GROUP BY s"
+        inner = f"SELECT * FROM days AS x WHERE {condition} ORDER BY t, a"
+        return f"SELECT s, count(*), min(d), max(a) FROM ({inner}) GROUP BY s"
     if shape == 2:
         return (
             f"SELECT x.a, y.b FROM days AS x LEFT JOIN (SELECT DISTINCT b FROM days) AS y ON y.b = x.a AND {condition}"
@@ -69,7 +70,8 @@ def plain() -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
     connection.execute(
-        "CREATE TABLE days AS SELECT d, d::TIMESTAMP + INTERVAL (a) HOUR AS t, a, a % 4 AS b, chr((97 + a % 5)::INTEGER) AS s "
+        "CREATE TABLE days AS SELECT d, d::TIMESTAMP + INTERVAL (a) HOUR AS t, a, a % 4 AS b, "
+        "chr((97 + a % 5)::INTEGER) AS s "
         "FROM (SELECT DATE '1994-12-01' + (i * 2)::INTEGER AS d, (i % 11)::INTEGER AS a FROM range(380) r(i))"
     )
     connection.execute("INSERT INTO days FROM days WHERE a = 3")
