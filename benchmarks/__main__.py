@@ -93,7 +93,7 @@ def _run_case(name: str, bench: Bench, found: Report) -> None:
         found.figures += CASES[name](bench)
     except Exception as error:  # The boundary: a case that fails is a line of the table.
         found.failures[name] = f"{type(error).__name__}: {error}"
-        print(f"{name} failed: {found.failures[name]}", file=sys.stderr)
+        print("\n".join([f"{name} failed: {found.failures[name]}", *getattr(error, "__notes__", ())]), file=sys.stderr)
 
 
 def _publish(found: Report, given: argparse.Namespace) -> int:

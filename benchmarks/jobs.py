@@ -91,9 +91,12 @@ class Jobs:
     def ingest(self, name: str, source: str, target: str) -> Answer:
         """Send an opened table to a new managed table, and have the server checkpoint."""
         with _measured() as answer, self._connections[name][0].cursor() as cursor:
-            answer["rows"] = cursor.adbc_ingest(target, self._tables[source], mode="create")
+            cursor.adbc_ingest(target, self._tables[source], mode="create")
             cursor.execute("CHECKPOINT")
             cursor.fetchall()
+        with self._connections[name][0].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {target}")
+            answer["rows"] = cursor.fetchone()[0]
         return answer
 
     def short(self, name: str, kind: str, first: int, count: int) -> Answer:

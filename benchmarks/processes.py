@@ -33,6 +33,8 @@ __all__ = [
 _ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
+_NOTED_LINES = 40
+"""Of what a server has printed, shown with a failure."""
 _SETTLE_S = 0.3
 """Longer than the interval at which a server puts its history on disk, so that this work is counted too."""
 
@@ -160,15 +162,22 @@ def bare_server(log: Path, *mode: str) -> Iterator[Server]:
 def running(
     command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command while the block runs; what it prints is appended to the log."""
+    """Run a command while the block runs; what it prints is appended to the log, and noted on a failure."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=_ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
         yield process
+    except JobFailed as error:
+        error.add_note("\n".join(_last_lines(log, _NOTED_LINES)))
+        raise
     finally:
         _stop(process)
+
+
+def _last_lines(log: Path, count: int) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-count:]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -194,7 +203,7 @@ def until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> N
                 return
         time.sleep(0.005)
     what = "does not listen" if process.poll() is None else f"ended with exit code {process.returncode}"
-    last = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
+    last = " | ".join(_last_lines(log, 3))
     raise JobFailed(f"The server on port {port} {what}: {last}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["TABLES", "Workload", "default_folder", "program", "queries"]
+__all__ = ["TABLES", "Workload", "default_folder", "literal", "program", "queries"]
 
 TABLES = ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem")
 
@@ -70,6 +70,16 @@ def program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not installed: run `pip install '.[test]'` in the project's folder.")
     return found
+
+
+def literal(value: object) -> str:
+    """A value's text as an SQL string.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    quoted = str(value).replace("'", "''")
+    return f"'{quoted}'"
 
 
 def queries() -> dict[str, str]:

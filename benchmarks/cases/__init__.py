@@ -18,6 +18,7 @@ CASES: dict[str, Case] = {
     "s3": object_store.cold_and_warm,
     "cold_start": cold_start.serve,
     "import": cold_start.import_time,
+    "embedded_start": cold_start.embedded,
     "in_process": overhead.in_process,
 }
 """By the name that `--only` takes."""

@@ -10,17 +10,18 @@ from statistics import median
 from benchmarks.bench import Bench, Figure
 from benchmarks.processes import Worker
 
-__all__ = ["import_time", "serve"]
+__all__ = ["embedded", "import_time", "serve"]
 
 _FIRST_ANSWER_S_MAX = 1.5
 _IMPORT_S_MAX = 0.3
 _STARTS = 5
 _TIMEOUT_S = 15.0
-_TIMED_IMPORT = "import time; start = time.perf_counter(); import neurolake; print(time.perf_counter() - start)"
+_IMPORT = "import neurolake"
+_FIRST_RESULT = f"{_IMPORT}; lake = neurolake.connect(':memory:'); lake.sql('SELECT 1').fetchall()"
 
 
 def serve(bench: Bench) -> list[Figure]:
-    """From the start of the process to the first query's answer, over a home that exists and over a new one."""
+    """`neurolake serve`, from the start of the process to the first query's answer; an existing home and a new one."""
     home = bench.home()
     with Worker() as client:
         _start(bench, home, client)  # The driver is loaded from here on.
@@ -46,9 +47,7 @@ def _start(bench: Bench, home: Path, client: Worker) -> float:
 
 def import_time(bench: Bench) -> list[Figure]:
     """`import neurolake` in a fresh interpreter whose start is not counted."""
-    command = [sys.executable, "-c", _TIMED_IMPORT]
-    runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(_STARTS + 1)]
-    times_s = [float(run.stdout) for run in runs[1:]]  # The first one may compile.
+    times_s = _times_s(_IMPORT)
     return [
         Figure(
             name="import neurolake",
@@ -59,3 +58,25 @@ def import_time(bench: Bench) -> list[Figure]:
             raw={"slowest_s": max(times_s)},
         )
     ]
+
+
+def embedded(bench: Bench) -> list[Figure]:
+    """Import, open a lake that keeps nothing, run a first query: in a fresh interpreter, without a target."""
+    times_s = _times_s(_FIRST_RESULT)
+    return [
+        Figure(
+            name="embedded: first answer",
+            against="fresh interpreter, import included; median",
+            value=median(times_s),
+            unit="s",
+            raw={"slowest_s": max(times_s)},
+        )
+    ]
+
+
+def _times_s(statements: str) -> list[float]:
+    """How long the statements take, each time in a fresh interpreter."""
+    timed = f"import time; start = time.perf_counter(); {statements}; print(time.perf_counter() - start)"
+    command = [sys.executable, "-c", timed]
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(_STARTS + 1)]
+    return [float(run.stdout.split()[-1]) for run in runs[1:]]  # The first one may compile.

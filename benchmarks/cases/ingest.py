@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks import measure
 from benchmarks.bench import Bench, Figure
-from benchmarks.processes import Worker
+from benchmarks.processes import JobFailed, Worker
 
 __all__ = ["lineitem"]
 
@@ -15,7 +15,7 @@ _RATIO_MAX = 2.0
 
 
 def lineitem(bench: Bench) -> list[Figure]:
-    """Both sides start from the same Arrow table in the client and an empty file, and end after a checkpoint."""
+    """Load lineitem from an Arrow table in the client into an empty lake, until a checkpoint is done."""
     with Worker() as client:
         client.run("read", name="lineitem", file=str(bench.workload.file("lineitem")))
         sides: dict[str, Callable[[], dict[str, float]]] = {
@@ -23,6 +23,9 @@ def lineitem(bench: Bench) -> list[Figure]:
             "engine": lambda: _in_process(bench, client),
         }
         rounds = measure.interleaved(bench.rounds, sides)
+    counts = {answer["rows"] for answers in rounds.values() for answer in answers}
+    if len(counts) != 1:
+        raise JobFailed(f"The sides do not agree on the number of rows: {sorted(counts)}.")
     walls_s = {side: [answer["wall_s"] for answer in answers] for side, answers in rounds.items()}
     return [
         Figure(

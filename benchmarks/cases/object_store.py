@@ -12,7 +12,7 @@ from benchmarks import measure
 from benchmarks.bench import Bench, Figure
 from benchmarks.processes import Worker
 from benchmarks.s3_server import S3Server, s3_server
-from benchmarks.workload import queries
+from benchmarks.workload import literal, queries
 
 __all__ = ["cold_and_warm"]
 
@@ -30,7 +30,7 @@ class _Pair(NamedTuple):
 
 
 def cold_and_warm(bench: Bench) -> list[Figure]:
-    """Every round starts the server anew over a home where the file is registered."""
+    """TPC-H Q1 and Q6 over S3, right after a start of the server and again."""
     file = bench.workload.file("lineitem")
     storage = bench.folder("s3")
     with s3_server(storage, bench.folder("log")) as s3, Worker() as client:
@@ -57,7 +57,7 @@ def _home(bench: Bench, client: Worker, location: str, s3: S3Server | None) -> P
             settings.write(f'\n[storage."s3://{_BUCKET}"]\n{s3.settings()}')
     with bench.serving(home) as server:
         server.connect(client, "server")
-        call = f"CALL neurolake.register('lineitem', '{location}')"
+        call = f"CALL neurolake.register('lineitem', {literal(location)})"
         client.run("execute", name="server", statements=[call])
         client.run("disconnect", name="server")
     return home

@@ -15,7 +15,7 @@ _KINDS = {"select": "SELECT n", "point": "point look-up"}
 
 
 def in_process(bench: Bench) -> list[Figure]:
-    """CPU of one short query through `lake.sql`, over that of a plain connection on the same rows."""
+    """Short queries through `lake.sql` in this process: CPU over that of a plain connection on the same rows."""
     with bench.workers(2) as (ours, plain):
         ours.run("open_lake", name="lake", path=str(bench.loaded_home))
         plain.run("open", name="plain", path=str(bench.plain_database))
