@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _data(folder: Path, rows: int) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
     connection = duckdb.connect(str(folder / "rules.duckdb"))
     connection.execute(
-        "CREATE TABLE t AS SELECT DATE '1992-01-01' + (i * 2400 // ?)::INTEGER AS d, (hash(i) % 1000000)::INTEGER AS k, "
-        "(hash(i + 1) % 100000)::INTEGER AS v FROM range(?) r(i)",
+        "CREATE TABLE t AS SELECT DATE '1992-01-01' + (i * 2400 // ?)::INTEGER AS d, "
+        "(hash(i) % 1000000)::INTEGER AS k, (hash(i + 1) % 100000)::INTEGER AS v FROM range(?) r(i)",
         [rows, rows],
     )
     parquet = folder / "t.parquet"
