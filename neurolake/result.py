@@ -299,11 +299,10 @@ class Result:
     def _repr_html_(self) -> str:
         names = self.columns[:REPR_COLUMNS]
         head = self._head(REPR_ROWS + 1)
-        rows = [] if head is None else list(_tuples(head.select(range(len(names)))))
+        rows = [] if head is None else list(zip(*map(_texts, head.columns[: len(names)]), strict=True))
         cells = "".join(f"<th>{html.escape(name)}</th>" for name in names)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in row) + "</tr>"
-            for row in rows[:REPR_ROWS]
+            "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows[:REPR_ROWS]
         )
         more = "<p>… more rows; read the result for all of them.</p>" if len(rows) > REPR_ROWS else ""
         return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{more}"
@@ -331,8 +330,22 @@ def _end_stream(stream: Stream, activity: Activity, finish: Finish, problem: Bas
 
 
 def _tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    columns = [column.to_pylist() for column in batch.columns]
+    try:
+        columns = [column.to_pylist() for column in batch.columns]
+    except (OverflowError, ValueError) as error:
+        raise errors.ConversionFailed(
+            f"The result holds a date or time that Python's own types cannot: {error}.",
+            next_step="Read it with arrow(), or cast the column to VARCHAR.",
+        ) from None
     return zip(*columns, strict=True) if columns else iter([()] * batch.num_rows)
+
+
+def _texts(column: pa.Array) -> list[str]:
+    """Values to be looked at, also those that Python's own types cannot hold."""
+    try:
+        return [_shown(value) for value in column.to_pylist()]
+    except (OverflowError, ValueError):
+        return [_shown(scalar.value if hasattr(scalar, "value") else scalar) for scalar in column]
 
 
 def _shown(value: object) -> str:

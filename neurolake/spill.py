@@ -30,7 +30,6 @@ class SpillBuffer:
         self._held: deque[pa.RecordBatch] = deque()
         self._writer: Any = None
         self._reader: Any = None
-        self._next = 0
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Keep one more batch.
@@ -50,7 +49,7 @@ class SpillBuffer:
             return
         try:
             if self._writer is None:
-                self._writer = pa.ipc.new_file(str(self._path), self._schema)
+                self._writer = pa.ipc.new_stream(str(self._path), self._schema)
             self._writer.write_batch(batch)
         except OSError:
             raise errors.LimitReached(
@@ -63,16 +62,13 @@ class SpillBuffer:
         """No more batches come: get ready to be read."""
         if self._writer is not None:
             self._writer.close()
-            self._reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
+            self._reader = pa.ipc.open_stream(pa.memory_map(str(self._path)))
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch, or None at the end."""
         if self._held:
             return self._held.popleft()
-        if self._reader is not None and self._next < self._reader.num_record_batches:
-            self._next += 1
-            return self._reader.get_batch(self._next - 1)
-        return None
+        return next(self._reader, None) if self._reader is not None else None
 
     def close(self) -> None:
         """Forget everything and remove the file."""
