@@ -120,7 +120,7 @@ class Instance:
                 connection.execute(f"ATTACH ':memory:' AS {CATALOG}")
             self._lock_down(connection)
         except duckdb.Error as error:
-            raise translate(error, options.recover) from None
+            raise _cannot_open(error, options) from None
         return connection
 
     def _lock_down(self, connection: Any) -> None:
@@ -336,6 +336,17 @@ def timestamp_ns(value: int) -> Any:
     return duckdb.TimestampNanosecondValue(value)
 
 
+def _cannot_open(error: duckdb.Error, options: InstanceOptions) -> errors.NeuroLakeError:
+    problem = translate(error, options.recover)
+    if options.path is None or isinstance(problem, errors.LimitReached):
+        return problem
+    return errors.HomeProblem(
+        f"The lake's database file cannot be opened: {problem.message}",
+        code="home_damaged",
+        next_step="Keep a copy of the home folder, then see docs/runbooks.md.",
+    )
+
+
 def _plain(values: Values) -> Any:
     if values is None:
         return None
@@ -425,6 +436,9 @@ def _shaped(kind: type[BaseException], message: str) -> errors.NeuroLakeError:
         message = "The statement was cancelled."
     elif kind is duckdb.CatalogException and "already exists" in message:
         target = errors.AlreadyExists
+    elif kind is duckdb.IOException and "No space left on device" in message:
+        target, code = errors.LimitReached, "disk_full"
+        next_step = "Free space on the disk that holds the home folder, then run the statement again."
     elif "configuration has been locked" in message:
         message = "This setting belongs to the whole instance and cannot be changed by a statement."
         code, next_step = "setting_locked", "Change it in neurolake.toml and start again."
