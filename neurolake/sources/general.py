@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,21 +68,22 @@ class GeneralStorage:
         Raises:
             SourceFailed: as `look`.
         """
-        found: Mapping[str, Any] = {}
         path = ""
 
-        async def find(system: Any, stripped: str) -> Mapping[str, Any]:
+        async def find(system: Any, stripped: str) -> Iterable[Mapping[str, Any]]:
             nonlocal path
-            path = stripped
-            folder = folder_of(stripped)
-            depth = None if "/" in stripped[len(folder) :].strip("/") or "**" in stripped else 1
-            listed = await _call(system, "find", folder or "/", detail=True, maxdepth=depth)
-            return listed if isinstance(listed, Mapping) else {}
+            path, folder = stripped, folder_of(stripped)
+            if "/" in stripped[len(folder) :].strip("/") or "**" in stripped:
+                found: Mapping[str, Any] = await _call(system, "find", folder or "/", detail=True)
+                return found.values()
+            listed: list[Mapping[str, Any]] = await _call(system, "ls", folder or "/", detail=True)
+            return listed
 
-        found = await self._attempted(pattern, find)
+        listed = await self._attempted(pattern, find, missing=())
+        files = [info for info in listed if info.get("type") != "directory"]
         fits = matcher(path)
         base = pattern[: len(pattern) - len(path)] if pattern.endswith(path) else f"{pattern.partition('://')[0]}://"
-        return [_entry(base + name, info) for name, info in found.items() if fits(name)]
+        return [_entry(base + info["name"], info) for info in files if fits(info["name"])]
 
     async def read(self, entry: Entry, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`, all of them.
@@ -112,7 +113,7 @@ class GeneralStorage:
                 await session.close()
         self._opened.clear()
 
-    async def _attempted(self, location: str, work: Callable[[Any, str], Any]) -> Any:
+    async def _attempted(self, location: str, work: Callable[[Any, str], Any], missing: Any = None) -> Any:
         refuse_steps(location, location.partition("://")[2].strip("/"))
         for attempt in range(self._options.retries + 1):
             opened = await self._open(location)
@@ -125,6 +126,8 @@ class GeneralStorage:
                 failure = failures.unreachable(location, "the server fell silent")
             except Exception as problem:  # the boundary to file systems of all makers
                 final, failure = _meaning(problem, location)
+                if failure.code == "source_missing" and missing is not None:
+                    return missing
                 if final:
                     raise failure from None
             if attempt < self._options.retries:

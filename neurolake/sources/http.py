@@ -8,6 +8,8 @@ unnamed temporary file, asked for again by each statement that plans, and fetche
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -100,9 +102,8 @@ class HttpStorage:
 
     async def close(self) -> None:
         """Close connections and drop copies."""
-        for copy in self._copies.values():
-            copy.file.close()
-        self._copies.clear()
+        for location in list(self._copies):
+            self._forget(location)
         if self._session is not None:
             await self._session.close()
 
@@ -123,6 +124,7 @@ class HttpStorage:
             span = _SPAN.fullmatch(answer.headers.get("Content-Range", ""))
             if answer.status not in (206, 416) or span is None:
                 raise failures.unreachable(location, f"the server answered {answer.status} without a size")
+            await answer.read()  # so that the connection serves the next request
             return _entry(location, int(span[3]), answer)
 
     async def _read(self, entry: Entry, start: int, end: int) -> bytes:
@@ -148,34 +150,35 @@ class HttpStorage:
         known = self._copies.get(location)
         if known is not None and entry.version == known.tag is not None and entry.size == known.entry.size:
             return known.entry
-        file, size, digest = await self._body_to_file(location, answer)
-        if entry.size not in (-1, size):
-            file.close()
-            raise _TryAgain(failures.truncated(location, f"{size} bytes came of {entry.size}"))
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=self._options.temp_directory))
+            size, digest = await self._save(location, answer, file)
+            if entry.size not in (-1, size):
+                raise _TryAgain(failures.truncated(location, f"{size} bytes came of {entry.size}"))
+            stack.pop_all()
         kept = Entry(location, size, f"sha256:{digest}", entry.modified)
+        self._forget(location)
         self._copies[location] = _Copy(file, kept, entry.version)
-        self._copies.move_to_end(location)
         if len(self._copies) > COPIES_MAX:
-            self._copies.popitem(last=False)[1].file.close()
+            self._forget(next(iter(self._copies)))
         return kept
 
-    async def _body_to_file(self, location: str, answer: aiohttp.ClientResponse) -> tuple[IO[bytes], int, str]:
-        limit = self._options.download_bytes_max
-        file, size, digest = tempfile.TemporaryFile(dir=self._options.temp_directory), 0, hashlib.sha256()  # noqa: SIM115
-        try:
-            if int(answer.headers.get("Content-Length", "0")) > limit:
+    def _forget(self, location: str) -> None:
+        if (copy := self._copies.pop(location, None)) is not None:
+            copy.file.close()
+
+    async def _save(self, location: str, answer: aiohttp.ClientResponse, file: IO[bytes]) -> tuple[int, str]:
+        limit, size, digest = self._options.download_bytes_max, 0, hashlib.sha256()
+        if int(answer.headers.get("Content-Length", "0")) > limit:
+            raise _too_large(location, limit)
+        async for piece in answer.content.iter_chunked(1 << 20):
+            size += len(piece)
+            if size > limit:
                 raise _too_large(location, limit)
-            async for piece in answer.content.iter_chunked(1 << 20):
-                size += len(piece)
-                if size > limit:
-                    raise _too_large(location, limit)
-                digest.update(piece)
-                file.write(piece)
-            file.flush()
-        except BaseException:
-            file.close()
-            raise
-        return file, size, digest.hexdigest()
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        return size, digest.hexdigest()
 
     def _get(self, location: str, headers: dict[str, str], *, whole: bool = False) -> _Answer:
         return _Answer(self, location, headers, whole)
@@ -188,6 +191,9 @@ class HttpStorage:
             self._session = aiohttp.ClientSession(
                 headers={"Accept-Encoding": "identity", "User-Agent": "neurolake"},
                 auto_decompress=False,
+                connector=aiohttp.TCPConnector(
+                    limit=0
+                ),  # DuckDB's threads are the limit; a silent host blocks no other
                 trust_env=True,
             )
         return self._session
@@ -307,9 +313,8 @@ def _authorization(config: StorageConfig, resolve: Resolve) -> dict[str, str]:
     if token := options.get("token"):
         return {"Authorization": f"Bearer {token}"}
     if user := options.get("username"):
-        import aiohttp
-
-        return {"Authorization": aiohttp.BasicAuth(user, options.get("password", "")).encode()}
+        pair = f"{user}:{options.get('password', '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
 
 

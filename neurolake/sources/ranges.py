@@ -8,12 +8,15 @@ asked for, so a file that stops showing it costs little. Bytes are shared within
 
 from __future__ import annotations
 
-import asyncio
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from neurolake.sources.listing import Entry
+from neurolake.sources.waiting import wait_for
 
 GATHER_S = 0.001
 """How long a short range waits for a neighbour that covers it."""
@@ -22,45 +25,53 @@ WASTE_SHARE_MAX = 1 / 8
 KEPT_BYTES_MAX = 64 << 20
 """Bytes fetched ahead and not asked for yet, over all files."""
 FILES_MAX = 4096
+ENDS_MAX = 64
 
-Fetch = Callable[[Entry, int, int], Awaitable[Any]]
+Start = Callable[[Entry, int, int], "Future[Any]"]
 
 
 class _Piece:
     """One fetch, under way or done, that further ranges may be served from."""
 
-    __slots__ = ("end", "served", "start", "task", "waiting")
+    __slots__ = ("end", "fetch", "served", "start", "waiting")
 
-    def __init__(self, start: int, end: int, task: asyncio.Task[Any]) -> None:
+    def __init__(self, start: int, end: int, fetch: Future[Any]) -> None:
         self.start = start
         self.end = end
-        self.task = task
+        self.fetch = fetch
         self.served = 0
         self.waiting = 0
+
+    @property
+    def of_use(self) -> bool:
+        """Whether it is awaited, or holds bytes that nobody has asked for yet."""
+        if self.waiting:
+            return True
+        failed = not self.fetch.done() or self.fetch.cancelled() or self.fetch.exception() is not None
+        return not failed and self.served < self.end - self.start
 
 
 class _File:
     """What is known of one version of one file."""
 
-    __slots__ = ("ahead", "asked", "fetched_ahead", "heads", "pieces", "used_ahead")
+    __slots__ = ("ahead", "asked", "ends", "in_vain", "pieces")
 
     def __init__(self) -> None:
         self.ahead = 0
         self.asked = 0
-        self.fetched_ahead = 0
-        self.used_ahead = 0
-        self.heads: OrderedDict[int, int] = OrderedDict()
+        self.in_vain = 0
+        self.ends: OrderedDict[int, int] = OrderedDict()
         self.pieces: list[_Piece] = []
 
     def learn(self, start: int, end: int) -> None:
         """Note a range; one that begins where another ended tells how far beyond a range it pays to fetch."""
         self.asked += end - start
-        head = self.heads.pop(start, end)
-        if 0 < end - head <= AHEAD_BYTES_MAX:
-            self.ahead = max(self.ahead, end - head)
-        self.heads[end] = head
-        if len(self.heads) > 64:
-            self.heads.popitem(last=False)
+        first_end = self.ends.pop(start, end)
+        if 0 < end - first_end <= AHEAD_BYTES_MAX:
+            self.ahead = max(self.ahead, end - first_end)
+        self.ends[end] = first_end
+        if len(self.ends) > ENDS_MAX:
+            self.ends.popitem(last=False)
 
     def covering(self, start: int, end: int) -> _Piece | None:
         """The piece that holds a range."""
@@ -68,9 +79,8 @@ class _File:
 
     def extended(self, start: int, end: int, size: int) -> int:
         """Where to end the fetch of a range."""
-        wasted = self.fetched_ahead - self.used_ahead
         until = min(size, end + self.ahead)
-        if end - start < self.ahead or wasted > self.asked * WASTE_SHARE_MAX:
+        if end - start < self.ahead or self.in_vain > self.asked * WASTE_SHARE_MAX:
             return end
         if any(piece.start < until and end < piece.end for piece in self.pieces):
             return end
@@ -78,32 +88,38 @@ class _File:
 
 
 class Ranges:
-    """Reads ranges through a driver's `read`, touching ones together. Lives on the request loop."""
+    """Reads ranges, touching ones together. Thread-safe.
 
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
+    Args:
+        start: begins the fetch of exactly one range.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._lock = threading.Lock()
         self._files: OrderedDict[Entry, _File] = OrderedDict()
         self._kept: OrderedDict[_Piece, _File] = OrderedDict()
         self._kept_bytes = 0
 
-    async def read(self, entry: Entry, start: int, end: int) -> Any:
-        """The bytes from `start` to before `end`. Raises what the driver raises."""
-        file = self._file(entry)
-        file.learn(start, end)
-        piece = file.covering(start, end)
-        if piece is None and end - start < file.ahead:
-            await asyncio.sleep(GATHER_S)
+    def read(self, entry: Entry, start: int, end: int, given_up: Callable[[], bool] | None) -> Any:
+        """The bytes from `start` to before `end`. Raises what their fetch raises, and `GivenUp`."""
+        with self._lock:
+            file = self._file(entry)
+            file.learn(start, end)
+            patient = end - start < file.ahead and file.covering(start, end) is None
+        if patient:
+            time.sleep(GATHER_S)
+        with self._lock:
             piece = file.covering(start, end)
-        if piece is None:
-            piece = self._begin(file, entry, start, end)
-        else:
-            file.used_ahead += end - start
-        piece.waiting += 1
+            if piece is None:
+                piece = self._begin(file, entry, start, end)
+            else:
+                file.in_vain -= end - start
+            piece.waiting += 1
         try:
-            data = await asyncio.shield(piece.task)
+            data = wait_for(piece.fetch, given_up)
         finally:
-            piece.waiting -= 1
-            self._served(file, piece, end - start)
+            self._served(piece, end - start)
         if len(data) == end - start:
             return data
         return memoryview(data)[start - piece.start : end - piece.start]
@@ -117,29 +133,25 @@ class Ranges:
 
     def _begin(self, file: _File, entry: Entry, start: int, end: int) -> _Piece:
         until = file.extended(start, end, entry.size)
-        file.fetched_ahead += until - end
-
-        async def fetch() -> Any:
-            return await self._fetch(entry, start, until)
-
-        piece = _Piece(start, until, asyncio.create_task(fetch()))
+        piece = _Piece(start, until, self._start(entry, start, until))
+        file.in_vain += until - end
         file.pieces.append(piece)
         self._kept[piece] = file
         self._kept_bytes += until - start
         return piece
 
-    def _served(self, file: _File, piece: _Piece, count: int) -> None:
-        """Keep a piece only while something of it is still to be asked for."""
-        piece.served += count
-        failed = not piece.task.done() or piece.task.cancelled() or piece.task.exception() is not None
-        if piece.waiting == 0 and (failed or piece.served >= piece.end - piece.start):
-            self._drop(piece)
-        while self._kept_bytes > KEPT_BYTES_MAX and (old := next((p for p in self._kept if not p.waiting), None)):
-            self._drop(old)
+    def _served(self, piece: _Piece, count: int) -> None:
+        with self._lock:
+            piece.waiting -= 1
+            piece.served += count
+            if not piece.of_use:
+                self._drop(piece)
+            while self._kept_bytes > KEPT_BYTES_MAX and (old := next((p for p in self._kept if not p.waiting), None)):
+                self._drop(old)
 
     def _drop(self, piece: _Piece) -> None:
         file = self._kept.pop(piece, None)
         if file is not None:
-            piece.task.cancel()
+            piece.fetch.cancel()
             file.pieces.remove(piece)
             self._kept_bytes -= piece.end - piece.start

@@ -12,6 +12,7 @@ What DuckDB 2.0 calls, and how it is served:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
@@ -59,7 +60,7 @@ class Reader:
         self._loop = loop
         self._driver_of = driver_of
         self._abandoned = abandoned
-        self._ranges = Ranges(lambda entry, start, end: driver_of(entry.path).read(entry, start, end))
+        self._ranges = Ranges(lambda entry, start, end: loop.start(driver_of(entry.path).read(entry, start, end)))
 
     def refresh(self, pattern: str) -> Listing:
         """List a pattern, or look at a file, once anew.
@@ -68,9 +69,9 @@ class Reader:
             SourceFailed: `source_empty`, `source_missing` and whatever keeps it from being listed.
         """
         watched = self._watched(pattern)
-        driver = self._driver_of(pattern)
         if not is_pattern(pattern):
-            return self.listings.keep(pattern, [self._wait(driver.look(pattern), pattern, watched)])
+            return self.listings.keep(pattern, [self._file_or_hint(pattern, watched)])
+        driver = self._driver_of(pattern)
         found = self._wait(driver.list(pattern), pattern, watched)
         if not found and "[" in pattern and (literal := self._literal(driver, pattern)) is not None:
             found = [literal]
@@ -95,8 +96,18 @@ class Reader:
         found = self.listings.entry(path)
         if found is not None:
             return found
-        looked = self._wait(self._driver_of(path).look(path), path, self._watched(path))
-        return self.listings.keep(path, [looked]).entries[0]
+        return self.listings.keep(path, [self._look(path, self._watched(path))]).entries[0]
+
+    def is_folder(self, path: str) -> bool:
+        """Whether files lie below a path."""
+        if path.lower().startswith(("http://", "https://")) or self.listings.entry(path) is not None:
+            return False
+        try:
+            return bool(self.listed(path.rstrip("/") + "/**").entries)
+        except errors.SourceFailed as problem:
+            if problem.code == "source_bucket_missing":
+                return False
+            raise
 
     def read(self, entry: Entry, start: int, end: int, watched: bool) -> Any:
         """Exactly these bytes of exactly this version of a file.
@@ -106,7 +117,9 @@ class Reader:
             Cancelled: nobody needs them any more.
         """
         try:
-            data = self._wait(self._ranges.read(entry, start, end), entry.path, watched)
+            data = self._ranges.read(entry, start, end, self._given_up_or_none(entry.path, watched))
+        except GivenUp:
+            raise failures.abandoned(entry.path) from None
         except errors.SourceFailed as problem:
             if problem.code == "source_changed":
                 self.listings.drop(entry.path)
@@ -122,6 +135,18 @@ class Reader:
         """Whether someone keeps track of who uses the file, so that reads of it can be given up."""
         return self._watched(path)
 
+    def _file_or_hint(self, path: str, watched: bool) -> Entry:
+        try:
+            return self._look(path, watched)
+        except errors.SourceFailed as problem:
+            with contextlib.suppress(errors.SourceFailed):
+                if problem.code == "source_missing" and self.is_folder(path):
+                    problem.next_step = f"It is a folder: write {path.rstrip('/')}/."
+            raise
+
+    def _look(self, path: str, watched: bool) -> Entry:
+        return self._wait(self._driver_of(path).look(path), path, watched)
+
     def _literal(self, driver: Driver, path: str) -> Entry | None:
         try:
             return self._wait(driver.look(path), path, watched=False)
@@ -135,9 +160,12 @@ class Reader:
         assert self._abandoned is not None
         return all(self._abandoned(each) for each in self.listings.patterns(location))
 
+    def _given_up_or_none(self, location: str, watched: bool) -> Callable[[], bool] | None:
+        return (lambda: self._given_up(location)) if watched else None
+
     def _wait(self, work: Coroutine[Any, Any, T], location: str, watched: bool) -> T:
         try:
-            return self._loop.wait(work, (lambda: self._given_up(location)) if watched else None)
+            return self._loop.wait(work, self._given_up_or_none(location, watched))
         except GivenUp:
             raise failures.abandoned(location) from None
 
@@ -229,7 +257,16 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """The files that a location stands for, sorted."""
-        return self._carried(lambda: self._reader.listed(path).paths if is_pattern(path) else [path])
+        return self._carried(lambda: self._reader.listed(path).paths if is_pattern(path) else self._one(path))
+
+    def _one(self, path: str) -> list[str]:
+        """The file itself; nothing where it is a folder, which DuckDB then asks about."""
+        try:
+            return [self._reader.entry(path).path]
+        except errors.SourceFailed as problem:
+            if problem.code == "source_missing" and self._reader.is_folder(path):
+                return []
+            raise
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> RemoteFile:
         """Open a file to read."""
@@ -268,9 +305,7 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def isdir(self, path: str) -> bool:
         """Whether files lie below a path."""
-        if path.lower().startswith(("http://", "https://")) or self._reader.listings.entry(path) is not None:
-            return False
-        return bool(self._carried(lambda: self._reader.listed(path.rstrip("/") + "/**").entries))
+        return self._carried(lambda: self._reader.is_folder(path))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """A file's name, size and type."""

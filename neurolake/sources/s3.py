@@ -216,7 +216,7 @@ def _passing(
         return failures.unreachable(location, f"the server answered {named}, in {tries}")
     if "kind: Timeout" in text or "TimedOut" in text:
         return failures.unreachable(location, f"the server fell silent, in {tries}")
-    if "kind: Connect" in text:
+    if "kind: Connect," in text:
         return failures.unreachable(location, "there is no connection to its server")
     if _BROKEN_LISTING.search(text):
         return failures.truncated(location, f"its listing broke off, in {tries}")
@@ -291,9 +291,12 @@ def _connect(bucket: str, access: Access, config: StorageConfig, options: Storag
 
 
 def _endpoint(access: Access, bucket: str) -> str:
-    """Where requests go: with the bucket in the host's name unless paths begin with it."""
-    assert access.endpoint is not None
-    endpoint = access.endpoint.rstrip("/")
+    """Where requests go: with the bucket in the host's name unless paths begin with it.
+
+    >>> _endpoint(Access("https://s3.example:9000/", "us-east-1", False, None), "lake")
+    'https://lake.s3.example:9000'
+    """
+    endpoint = (access.endpoint or "").rstrip("/")
     if access.path_style:
         return endpoint
     scheme, _, host = endpoint.partition("://")

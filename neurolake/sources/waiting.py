@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any, TypeVar
 
@@ -36,6 +36,26 @@ class GivenUp(Exception):
     """Nobody needs the answer any more."""
 
 
+def wait_for(future: Future[T], given_up: Callable[[], bool] | None = None) -> T:
+    """Wait for what a future holds. Raises what it holds.
+
+    Raises:
+        GivenUp: `given_up` said so.
+        Unavailable: the lake was closed meanwhile.
+    """
+    try:
+        while True:
+            try:
+                return future.result(POLL_S)
+            except TimeoutError:
+                if future.done():
+                    return future.result()
+                if given_up is not None and given_up():
+                    raise GivenUp from None
+    except CancelledError:
+        raise errors.Unavailable("The lake was closed.", code="closed") from None
+
+
 class RequestLoop:
     """Runs coroutines for threads that wait. Its own thread starts with the first."""
 
@@ -45,29 +65,12 @@ class RequestLoop:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def wait(self, work: Coroutine[Any, Any, T], given_up: Callable[[], bool] | None = None) -> T:
-        """Run `work` to its end. Raises what it raises.
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin `work`; cancelling the future cancels it.
 
         Raises:
-            GivenUp: `given_up` said so; the work is cancelled and its connection closed.
-            Unavailable: the lake was closed meanwhile.
+            Unavailable: the lake is closed.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._running(work))
-        try:
-            while True:
-                try:
-                    return future.result(POLL_S)
-                except TimeoutError:
-                    if future.done():
-                        return future.result()
-                    if given_up is not None and given_up():
-                        raise GivenUp from None
-        except CancelledError:
-            raise errors.Unavailable("The lake was closed.", code="closed") from None
-        finally:
-            future.cancel()
-
-    def _running(self, work: Coroutine[Any, Any, T]) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._closed:
                 work.close()
@@ -76,7 +79,15 @@ class RequestLoop:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="neurolake-storage", daemon=True)
                 self._thread.start()
-            return self._loop
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, work: Coroutine[Any, Any, T], given_up: Callable[[], bool] | None = None) -> T:
+        """Run `work` to its end, or until it is given up, and then cancel it. As `start` and `wait_for`."""
+        future = self.start(work)
+        try:
+            return wait_for(future, given_up)
+        finally:
+            future.cancel()
 
     def close(self) -> None:
         """Cancel what runs and end the thread. Idempotent."""
