@@ -12,7 +12,7 @@ import click
 
 from neurolake import errors
 
-__all__ = ["CODES", "code_of", "report", "run"]
+__all__ = ["CODES", "OutputClosed", "code_of", "report", "run"]
 
 OK = 0
 FAILED = 1
@@ -34,6 +34,10 @@ CODES = {
     BROKEN_PIPE: "whoever read the output went away",
 }
 """The exit codes and what they mean. They do not change from release to release."""
+
+
+class OutputClosed(Exception):
+    """Whoever reads standard output went away, as `head` does when it has enough."""
 
 
 def code_of(error: errors.NeuroLakeError) -> int:
@@ -66,12 +70,10 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         return code_of(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        return _quiet()
-    except SystemExit as left:
-        if isinstance(left.__context__, BrokenPipeError):  # click's own way to end there
-            return _quiet()
-        raise
+    except OutputClosed:
+        # Python would try to flush what is left once more, at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except OSError as error:
         report(_of_system(error), as_json)
         return FAILED
@@ -106,12 +108,6 @@ def _report_usage(error: click.ClickException, as_json: bool) -> int:
     next_step = None if context is None else f"{context.command_path} --help shows how it is used."
     report(errors.InvalidRequest(error.format_message(), code="usage", next_step=next_step), as_json)
     return USAGE
-
-
-def _quiet() -> int:
-    """Python would try to flush what is left once more, at exit, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    return BROKEN_PIPE
 
 
 def _of_system(error: OSError) -> errors.NeuroLakeError:

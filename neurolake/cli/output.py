@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from neurolake.cli.exits import OutputClosed
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -47,9 +49,12 @@ def table_options() -> dict[str, Any]:
 def destination(path: Path | None) -> Iterator[BinaryIO]:
     """A byte stream to standard output, or to a file that takes its name when all of it is there."""
     if path is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise OutputClosed from None
         return
     if path.exists() and not path.is_file():  # a device or a pipe
         with path.open("wb") as device:

@@ -17,6 +17,8 @@ from neurolake.cli.values import parse_values
 if TYPE_CHECKING:
     from neurolake.result import Result
 
+_SUMMARY = r"""query_id, user_name, state, strftime(started_at, '%Y-%m-%d %H:%M:%S') AS started_at,
+    round(duration_ms, 1) AS ms, rows_out, left(regexp_replace(sql, '\s+', ' ', 'g'), 100) AS sql"""
 FORMATS = ("table", "csv", "json", "arrow", "parquet")
 BINARY = frozenset(("arrow", "parquet"))
 
@@ -115,12 +117,12 @@ def history(target: Target, limit: int, running: bool, state: str | None, as_jso
       neurolake history --running
       neurolake history --state failed --limit 100 --json
     """
-    shown = "*" if as_json else "query_id, user_name, state, started_at, round(duration_ms, 1) AS ms, rows_out, sql"
+    shown = "*" if as_json else _SUMMARY
     table = "running" if running else "queries"
     where = "WHERE state = $state" if state else ""
     with target.open() as lake:
         rows = lake.sql(
-            f"SELECT {shown} FROM neurolake.{table} {where} ORDER BY started_at DESC, query_id DESC LIMIT {limit}",
+            f"SELECT {shown} FROM neurolake.{table} {where} ORDER BY query_id DESC LIMIT {limit}",
             {"state": state} if state else None,
         ).arrow()
     print_rows(rows, as_json)

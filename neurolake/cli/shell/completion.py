@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from neurolake import errors
 from neurolake.cli.shell.console import COMMANDS, Console
-from neurolake.sql.text import quote
+from neurolake.sql.text import DEFAULT_SCHEMA, quote
 
 KEYWORDS = (
     "ALTER", "AND", "AS", "ASC", "AT", "BEGIN", "BETWEEN", "BY", "CALL", "CASE", "CAST", "COMMIT", "COPY", "COUNT",
@@ -26,12 +27,27 @@ _TABLE_COMES = re.compile(r"\b(?:from|join|into|update|table|describe|summarize)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
+class _Table(NamedTuple):
+    """A table and what may be typed of it. Tables of the default schema go without it."""
+
+    schema: str
+    name: str
+    columns: list[str]
+
+    @property
+    def words(self) -> str:
+        """The name as it is typed."""
+        return (
+            _written(self.name) if self.schema == DEFAULT_SCHEMA else f"{_written(self.schema)}.{_written(self.name)}"
+        )
+
+
 @dataclass
 class _Names:
     """What the lake holds, as of one version of the console."""
 
     version: int = -1
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    tables: list[_Table] = field(default_factory=list)
     procedures: list[str] = field(default_factory=list)
 
 
@@ -55,19 +71,13 @@ class LakeCompleter(Completer):
         names = self._current()
         if "." in word:
             owner, _, begun = word.rpartition(".")
-            if owner.casefold() == "neurolake":
-                yield from _matching(names.procedures, begun)
-            yield from _matching(names.columns.get(owner.strip('"').casefold(), ()), begun)
-            inside = [table[len(owner) + 1 :] for table in names.columns if table.startswith(f"{owner.casefold()}.")]
-            yield from _matching(inside, begun)
+            yield from _matching(_inside(names, owner.replace('"', "").casefold()), begun)
             return
-        tables = [*names.columns, "neurolake."]
-        if _TABLE_COMES.search(before):
-            yield from _matching(tables, word)
-            return
-        columns = dict.fromkeys(column for listed in names.columns.values() for column in listed)
-        yield from _matching(columns, word)
-        yield from _matching(KEYWORDS, word)
+        tables = [*(table.words for table in names.tables), "neurolake."]
+        if not _TABLE_COMES.search(before):
+            columns = dict.fromkeys(_written(column) for table in names.tables for column in table.columns)
+            yield from _matching(columns, word)
+            yield from _matching(KEYWORDS, word)
         yield from _matching(tables, word)
 
     def _current(self) -> _Names:
@@ -82,20 +92,31 @@ class LakeCompleter(Completer):
             names.procedures = [f"{row[0]}(" for row in lake.sql("SELECT name FROM neurolake.procedures").fetchall()]
         except errors.NeuroLakeError:
             return names  # completion is a courtesy: the statement itself will say what is wrong
+        found: dict[tuple[str, str], _Table] = {}
         for schema, table, column in rows:
-            full = table if schema == "main" else f"{schema}.{table}"
-            names.columns.setdefault(full.casefold(), []).append(column)
+            found.setdefault((schema, table), _Table(schema, table, [])).columns.append(column)
+        names.tables = list(found.values())
         return names
+
+
+def _inside(names: _Names, owner: str) -> Iterator[str]:
+    """What comes after a name and a dot: a schema's tables, a table's columns, the system's procedures."""
+    if owner == "neurolake":
+        yield from names.procedures
+    for schema, table, columns in names.tables:
+        if owner == schema.casefold():
+            yield _written(table)
+        if owner in (table.casefold(), f"{schema}.{table}".casefold()):
+            yield from map(_written, columns)
 
 
 def _matching(words: Iterable[str], begun: str) -> Iterator[Completion]:
     folded = begun.strip('"').casefold()
     for word in words:
-        if word.casefold().startswith(folded):
-            yield Completion(_written(word), start_position=-len(begun), display=word)
+        if word.strip('"').casefold().startswith(folded):
+            yield Completion(word, start_position=-len(begun))
 
 
-def _written(word: str) -> str:
+def _written(name: str) -> str:
     """A name as SQL needs it: quoted where it is odd."""
-    bare = word.rstrip("(.").lstrip(".")
-    return word if all(_PLAIN.match(part.casefold()) for part in bare.split(".")) else quote(word)
+    return name if _PLAIN.match(name.casefold()) else quote(name)

@@ -106,7 +106,7 @@ class Console:
         """.schema TABLE         its columns and their types"""
         if not arguments:
             raise errors.InvalidRequest(".schema needs the name of a table.", code="usage", next_step=".schema orders")
-        parts = split_identifier(arguments[0])
+        parts = split_identifier(" ".join(arguments))
         schema = parts[-2] if len(parts) > 1 else "main"
         rows = self.lake.sql(
             "SELECT column_name, data_type, nullable FROM neurolake.columns "

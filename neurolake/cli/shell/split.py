@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
-      (?P<quoted> [eE]?'(?:[^'\\]|\\.|'')*' | "(?:[^"]|"")*" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+      (?P<quoted> [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
     | (?P<gap> \s+ | --[^\n]*(?:\n|\Z) | /\*.*?\*/ )
     | (?P<end> ; )
-    | (?P<open> ['"] | /\* | \$\w*\$ )
-    | (?P<other> . )
+    | (?P<open> [eE]?' | " | /\* | \$\w*\$ )
+    | (?P<other> [^\s'"$;/\-eE]+ | . )
     """,
     re.VERBOSE | re.DOTALL,
 )

@@ -31,7 +31,10 @@ def run_script(console: Console, lines: TextIO, *, as_json: bool) -> int:
             if not text.strip() and line.startswith("."):
                 console.do(line.strip())
                 continue
-            statements, text = split(text + line)
+            text += line
+            if ";" not in line:
+                continue
+            statements, text = split(text)
             for statement in statements:
                 console.do(statement)
         console.do(text.strip())

@@ -1,0 +1,365 @@
+"""Real processes: quickstart from start to end, commands through a server, signals, and the shell on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import neurolake
+from neurolake.config import SETTINGS
+from neurolake.home import Home, ServerInfo, read_server_file
+
+NEUROLAKE = (sys.executable, "-m", "neurolake")
+ENDLESS = "SELECT count(*) FROM range(100000000000) AS t(i) WHERE i % 3 = 7"
+PASSWORD = "correct horse battery"
+WITHIN_S = 30
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user's environment without anything set, and with a terminal of a known size."""
+    for name in (*(setting.variable for setting in SETTINGS), "NEUROLAKE_LAKE", "NEUROLAKE_URI", "NEUROLAKE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # Commands run elsewhere, and find the tree as the tests do.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(neurolake.__file__).parents[1]), *sys.path[1:]]))
+
+
+def neurolake_(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*NEUROLAKE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@contextlib.contextmanager
+def started(*arguments: str | Path, **options: IO[str] | int) -> Iterator[subprocess.Popen[str]]:
+    """A running command; killed if it still runs at the end."""
+    with subprocess.Popen(
+        [*NEUROLAKE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(condition: object, what: str) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def served(home: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], ServerInfo]]:
+    """A lake behind a server on free ports; its administrator's password is PASSWORD."""
+    os.environ["NEUROLAKE_ADMIN_PASSWORD"] = PASSWORD
+    try:
+        with started("serve", home, "--port", "0", "--http-port", "0", *flags) as process:
+            until(lambda: process.poll() is not None or read_server_file(home), "the server")
+            info = read_server_file(home)
+            assert info is not None, process.communicate()
+            yield process, info
+    finally:
+        del os.environ["NEUROLAKE_ADMIN_PASSWORD"]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake's folder with a table of ten rows."""
+    with neurolake.connect(tmp_path / "lake") as lake:
+        lake.sql("CREATE TABLE numbers AS SELECT range AS i FROM range(10)")
+    return tmp_path / "lake"
+
+
+# quickstart
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("quickstart")
+    done = neurolake_("quickstart", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "neurolake-demo", done.stdout
+
+
+def test_quickstart_says_what_it_did_and_what_came_back(demo: tuple[Path, str]) -> None:
+    _, said = demo
+    steps = re.findall(r"^(\d+)\. ", said, re.MULTILINE)
+    assert steps == [str(number) for number in range(1, len(steps) + 1)]
+    for expected in ("20,000 customers", "300,000 orders", "lag(revenue) OVER", "DE", "espresso machine", "24 rows"):
+        assert expected in said
+    for way in ("neurolake.connect(", "pandas.read_sql(", "polars.read_database(", "jdbc:arrow-flight-sql://"):
+        assert way in said
+
+
+def test_quickstart_leaves_a_lake_that_serve_opens_with_the_password_it_printed(demo: tuple[Path, str]) -> None:
+    home, said = demo
+    printed = re.search(r"user admin, password (\S+):", said)
+    assert printed is not None
+    with (
+        served(home) as (_, info),
+        neurolake.connect(info.uri, user="admin", password=printed[1]) as lake,
+    ):
+        assert lake.tables() == ["customers", "orders", "revenue_by_month"]
+        assert lake.sql("SELECT count(*) FROM orders").fetchone() == (300_000,)
+        assert lake.sql("SELECT sum(revenue) = (SELECT sum(quantity * unit_price) FROM orders) FROM revenue_by_month"
+                        ).fetchone() == (True,)  # fmt: skip
+
+
+def test_quickstart_again_gives_the_same_data_and_a_new_password(demo: tuple[Path, str]) -> None:
+    home, said = demo
+    before = (home / "data" / "customers.csv").read_bytes()
+    done = neurolake_("quickstart", home, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (home / "data" / "customers.csv").read_bytes() == before
+    assert report["steps"][0]["again"] is True
+    assert report["steps"][-1]["exit_code"] == 0
+    assert report["password"] not in said
+
+
+def test_quickstart_touches_nothing_that_is_not_its_own(tmp_path: Path, lake: Path) -> None:
+    for folder in (tmp_path, lake):
+        before = sorted(folder.rglob("*"))
+        done = neurolake_("quickstart", folder)
+        assert done.returncode == 4
+        assert "[folder_not_empty]" in done.stderr
+        assert sorted(folder.rglob("*")) == before
+
+
+def test_quickstart_uses_a_password_that_is_set_and_does_not_print_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEUROLAKE_ADMIN_PASSWORD", PASSWORD)
+    done = neurolake_("quickstart", tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    assert PASSWORD not in done.stdout
+    with served(tmp_path / "demo") as (_, info):
+        neurolake.connect(info.uri, user="admin", password=PASSWORD).close()
+
+
+# Through a server
+
+
+def test_commands_go_through_the_server_of_the_lake_by_themselves(lake: Path, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("id,name\n1,Ann\n2,Ben\n")
+    with served(lake) as (_, info):
+        assert json.loads(neurolake_("sql", "SELECT sum(i) AS s FROM numbers", "--lake", lake, "--json").stdout) == [
+            {"s": 45}
+        ]
+        assert neurolake_("register", "people", "people.csv", "--lake", lake, cwd=tmp_path).returncode == 0
+        assert neurolake_("load", "loaded", "people.csv", "--lake", lake, cwd=tmp_path).stdout.startswith("Loaded 2 ")
+        joined = "SELECT count(*) AS n FROM people JOIN loaded USING (id, name)"
+        assert neurolake_("sql", joined, "--lake", lake, "--format", "csv").stdout == "n\n2\n"
+        shown = json.loads(neurolake_("config", "show", "port", "--lake", lake, "--json").stdout)
+        assert [row["value"] for row in shown] == ["0"]
+        checks = json.loads(neurolake_("health", "--lake", lake, "--json").stdout)
+        assert checks["healthy"] is True
+        assert {"server /livez", "server /readyz"} <= {check["part"] for check in checks["checks"]}
+        refused = neurolake_("upgrade", "--lake", lake)
+        assert refused.returncode == 4
+        assert str(info.port) in refused.stderr
+    history = json.loads(neurolake_("history", "--lake", lake, "--json").stdout)
+    assert joined in [row["sql"] for row in history]
+
+
+def test_commands_with_an_address_log_in(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(lake) as (_, info):
+        ask = ("sql", "SELECT 1 AS a", "--format", "csv", "--uri", info.uri)
+        nobody = neurolake_(*ask)
+        assert nobody.returncode == 3
+        assert "[login_missing]" in nobody.stderr
+        monkeypatch.setenv("NEUROLAKE_PASSWORD", "wrong")
+        wrong = neurolake_("sql", "SELECT 1", "--uri", info.uri, "--user", "admin", "--json")
+        assert wrong.returncode == 3
+        assert json.loads(wrong.stderr)["error"]["code"] == "login_failed"
+        monkeypatch.setenv("NEUROLAKE_PASSWORD", PASSWORD)
+        assert neurolake_(*ask, "--user", "admin").stdout == "a\n1\n"
+        monkeypatch.setenv("NEUROLAKE_USER", "admin")
+        monkeypatch.setenv("NEUROLAKE_URI", info.uri)
+        assert neurolake_(*ask[:-2]).stdout == "a\n1\n"
+        assert neurolake_("health").returncode == 0
+
+
+def test_a_running_statement_is_seen_and_cancelled_from_elsewhere(lake: Path) -> None:
+    with served(lake), started("sql", ENDLESS, "--lake", lake) as asking:
+        found: list[dict[str, str]] = []
+
+        def is_running() -> bool:
+            rows = json.loads(neurolake_("history", "--running", "--lake", lake, "--json").stdout)
+            found[:] = [row for row in rows if row["sql"] == ENDLESS and row["state"] == "running"]
+            return bool(found)
+
+        until(is_running, "the statement")
+        cancelled = neurolake_("cancel", found[0]["query_id"], "--lake", lake)
+        assert cancelled.returncode == 0, cancelled.stderr
+        out, err = asking.communicate(timeout=WITHIN_S)
+        assert (asking.returncode, out) == (1, "")
+        assert f"[cancelled, query {found[0]['query_id']}]" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_ends_cleanly_on_a_signal(lake: Path, number: signal.Signals) -> None:
+    with served(lake) as (process, _):
+        process.send_signal(number)
+        _, err = process.communicate(timeout=WITHIN_S)
+        assert (process.returncode, err) == (0, "")
+    assert read_server_file(lake) is None
+    assert neurolake_("sql", "SELECT 1", "--lake", lake).returncode == 0
+
+
+def test_a_server_that_cannot_start_says_why(lake: Path) -> None:
+    with Home.open(lake):
+        done = neurolake_("serve", lake)
+        assert done.returncode == 4
+        assert "[home_in_use]" in done.stderr
+    with served(lake) as (_, info):
+        other = lake.parent / "other"
+        neurolake_("init", other)
+        taken = neurolake_("serve", other, "--port", str(info.port))
+        assert taken.returncode == 1
+        assert "[port_taken]" in taken.stderr
+    wrong = neurolake_("serve", lake, "--threads", "many")
+    assert wrong.returncode == 1
+    assert "[setting_invalid]" in wrong.stderr
+
+
+# Ctrl-C
+
+
+def interrupted(process: subprocess.Popen[str], after_s: float) -> tuple[int, float]:
+    """Press Ctrl-C; the exit code, and the seconds until it came."""
+    time.sleep(after_s)
+    assert process.poll() is None
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WITHIN_S)
+    assert "Traceback" not in err
+    assert out == ""
+    return process.returncode, time.monotonic() - pressed
+
+
+@pytest.mark.parametrize("statement", [ENDLESS, f"CREATE TABLE never AS {ENDLESS}"])
+@pytest.mark.parametrize("through_server", [False, True])
+def test_ctrl_c_cancels_the_statement(lake: Path, statement: str, through_server: bool) -> None:
+    with served(lake) if through_server else contextlib.nullcontext():
+        with started("sql", statement, "--lake", lake) as process:
+            code, seconds = interrupted(process, 3)
+        assert code == 130
+        assert seconds < 5
+        if through_server:
+            running = ("history", "--running", "--lake", lake, "--json")
+            until(lambda: len(json.loads(neurolake_(*running).stdout)) == 1, "the server to stop working on it")
+    last = json.loads(neurolake_("history", "--state", "cancelled", "--lake", lake, "--json").stdout)
+    assert [row["sql"] for row in last] == [statement]
+
+
+def test_ctrl_c_leaves_no_part_of_a_file(lake: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    statement = "SELECT i FROM range(100000000000) AS t(i)"
+    with started("sql", statement, "--lake", lake, "--output", file) as process:
+        until(lambda: list(tmp_path.glob(".out.csv*")), "the first rows")
+        assert interrupted(process, 0)[0] == 130
+    assert list(tmp_path.glob("*out.csv*")) == []
+
+
+# The shell on a terminal
+
+
+class Terminal:
+    """A command on a terminal of its own: type, and wait for what it shows."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.pid, self._descriptor = pty.fork()
+        if self.pid == 0:
+            os.execv(NEUROLAKE[0], [*NEUROLAKE, *arguments])
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Read until the text is shown, and forget what came before it."""
+        deadline = time.monotonic() + WITHIN_S
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"{text!r} is not shown: {self.shown!r}"
+            if select.select([self._descriptor], [], [], 0.1)[0]:
+                data = os.read(self._descriptor, 65536).decode(errors="replace")
+                if "\x1b[6n" in data:  # it asks where the cursor is
+                    self.type("\x1b[1;1R")
+                self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]", "", data)
+        self.shown = self.shown.partition(text)[2]
+
+    def ended(self) -> int:
+        """The exit code, when it has left."""
+        with contextlib.suppress(OSError):
+            while os.read(self._descriptor, 65536):
+                pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.mark.parametrize("through_server", [False, True])
+def test_a_conversation_with_the_shell(lake: Path, through_server: bool) -> None:
+    with served(lake) if through_server else contextlib.nullcontext():
+        terminal = Terminal(["shell", "--lake", str(lake)])
+        terminal.wait_for("neurolake>")
+        terminal.type("SELECT sum(i) AS total\r")
+        terminal.wait_for("...>")
+        terminal.type("FROM numbers;\r")
+        terminal.wait_for("total")
+        terminal.wait_for("45")
+        terminal.wait_for("(1 row)")
+        terminal.type("SELECT * FROM nothing_there;\r")
+        terminal.wait_for("error:")
+        terminal.wait_for("[not_found")
+        terminal.wait_for("neurolake>")
+        terminal.type("SELECT * FROM numb\t")
+        terminal.wait_for("ers")
+        terminal.type(";\r")
+        terminal.wait_for("(10 rows)")
+        terminal.type(f"{ENDLESS};\r")
+        time.sleep(2)
+        terminal.type("\x03")
+        terminal.wait_for("ancelled")
+        terminal.type("SELECT 40 + 2 AS still_here;\r")
+        terminal.wait_for("42")
+        terminal.type(".quit\r")
+        assert terminal.ended() == 0
+    assert "FROM numbers;" in (lake / "run" / "shell_history").read_text()
+
+
+def test_the_shell_leaves_with_ctrl_d(lake: Path) -> None:
+    terminal = Terminal(["shell", "--lake", str(lake)])
+    terminal.wait_for("neurolake>")
+    terminal.type("\x04")
+    assert terminal.ended() == 0
+
+
+def test_the_shell_runs_a_script(lake: Path) -> None:
+    with started("shell", "--lake", lake, "--json", stdin=subprocess.PIPE) as process:
+        out, err = process.communicate("SELECT 1 AS a;\n.tables\nSELECT nothing;\nSELECT 2;", timeout=WITHIN_S)
+    assert process.returncode == 1
+    assert out == '[\n  {"a": 1}\n]\nnumbers\n'
+    assert json.loads(err)["error"]["code"] == "binding"
