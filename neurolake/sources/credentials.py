@@ -37,7 +37,7 @@ METADATA_TIMEOUT_S = 1.0
 _ALIASES = {"s3a": "s3", "s3n": "s3", "abfss": "abfs", "gcs": "gs"}
 _PLAIN_KEYS = frozenset(("endpoint", "region", "path_style", "profile", "anonymous", "allow_http", "ca_file", "driver"))
 _SECRET_KEYS = frozenset(("access_key_id", "secret_access_key", "session_token"))
-_S3_KEYS = _PLAIN_KEYS | _SECRET_KEYS
+S3_KEYS = _PLAIN_KEYS | _SECRET_KEYS
 _HTTP_KEYS = frozenset(("username", "password", "token", "ca_file"))
 _FLAGS = frozenset(("path_style", "anonymous", "allow_http"))
 _LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)")
@@ -96,11 +96,11 @@ anonymous=False, allow_http=False, ca_file=None, driver='obstore')
         driver = texts.get("driver", default_driver) if scheme == "s3" else None
         if scheme == "s3" and driver not in ("obstore", "fsspec"):
             raise _invalid(prefix, f"driver is {driver!r}", "Use obstore or fsspec.")
-        own = {"s3": _S3_KEYS, "http": _HTTP_KEYS, "https": _HTTP_KEYS}.get(scheme, frozenset[str]())
+        own = {"s3": S3_KEYS, "http": _HTTP_KEYS, "https": _HTTP_KEYS}.get(scheme, frozenset[str]())
         unknown = sorted(texts.keys() - own)
         if unknown and (scheme in ("http", "https") or driver == "obstore"):
             raise _invalid(prefix, f"{unknown[0]} is no key of it", f"Use {', '.join(sorted(own))}.")
-        named = own & _S3_KEYS if scheme == "s3" else own & {"ca_file"}
+        named = own & S3_KEYS if scheme == "s3" else own & {"ca_file"}
         values: dict[str, Any] = {k: _flag(prefix, k, v) if k in _FLAGS else v for k, v in texts.items() if k in named}
         values["driver"] = driver
         rest = {k: v for k, v in texts.items() if k not in named}
@@ -182,8 +182,13 @@ class Access(NamedTuple):
     keys: Keys | None
 
 
-def s3_access(config: StorageConfig, resolve: Resolve) -> Access:
+def s3_access(config: StorageConfig, resolve: Resolve, bucket: str = "bucket") -> Access:
     """Find the keys, region and endpoint of a table. May ask the instance role's service, for about a second.
+
+    Args:
+        config: the table.
+        resolve: turns references into secrets.
+        bucket: what the message names where no table does.
 
     Raises:
         SourceFailed: `source_credentials` where no keys are found anywhere.
@@ -202,17 +207,18 @@ def s3_access(config: StorageConfig, resolve: Resolve) -> Access:
         token = environ.get("AWS_SESSION_TOKEN") or None
         keys = Keys(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], token)
     else:
-        keys, profile_region, profile_endpoint = _aws_chain(config)
+        keys, profile_region, profile_endpoint = _aws_chain(config, bucket)
         region, endpoint = region or profile_region, endpoint or profile_endpoint
     path_style = config.path_style if config.path_style is not None else endpoint is not None
     return Access(endpoint, region or DEFAULT_REGION, path_style, keys)
 
 
-def _aws_chain(config: StorageConfig) -> tuple[Keys, str | None, str | None]:
+def _aws_chain(config: StorageConfig, bucket: str) -> tuple[Keys, str | None, str | None]:
     from botocore.credentials import RefreshableCredentials
     from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
+    place = config.prefix or f"s3://{bucket}"
     session = Session(profile=config.profile)
     session.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT_S)
     session.set_config_variable("metadata_service_num_attempts", 1)
@@ -222,19 +228,21 @@ def _aws_chain(config: StorageConfig) -> tuple[Keys, str | None, str | None]:
         region = session.get_config_variable("region")
         endpoint = session.get_scoped_config().get("endpoint_url")
     except BotoCoreError as error:
-        raise _no_keys(config, f"The profile or role cannot be used: {type(error).__name__}.") from None
+        raise _no_keys(place, f"The profile or role cannot be used: {type(error).__name__}.") from None
     if frozen is None or not frozen.access_key or not frozen.secret_key:
-        raise _no_keys(config, "There are no keys in the settings, the environment, a profile or a role.")
+        raise _no_keys(
+            place,
+            "There are no keys in the settings, the environment, a profile or a role.",
+        )
     expires_at = time.time() + REFRESHED_VALID_S if isinstance(found, RefreshableCredentials) else None
     return Keys(frozen.access_key, frozen.secret_key, frozen.token, expires_at), region, endpoint
 
 
-def _no_keys(config: StorageConfig, why: str) -> errors.SourceFailed:
-    place = config.prefix or "s3://bucket"
+def _no_keys(prefix: str, why: str) -> errors.SourceFailed:
     return errors.SourceFailed(
-        f"No credentials for {config.prefix or 'S3'}. {why}",
+        f"No credentials for {prefix}. {why}",
         code="source_credentials",
-        next_step=f'Give access_key_id and secret_access_key, profile, or anonymous = true in [storage."{place}"].',
+        next_step=f'Give access_key_id and secret_access_key, profile, or anonymous = true in [storage."{prefix}"].',
     )
 
 

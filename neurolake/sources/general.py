@@ -122,7 +122,8 @@ class GeneralStorage:
             except errors.NeuroLakeError:
                 raise
             except TimeoutError:
-                self._opened.clear()  # it may hold the file system's one connection for ever
+                if opened.turn is not None:  # the request may hold this file system's one connection for ever
+                    self._opened = {key: other for key, other in self._opened.items() if other is not opened}
                 failure = failures.unreachable(location, "the server fell silent")
             except Exception as problem:  # the boundary to file systems of all makers
                 final, failure = _meaning(problem, location)
@@ -179,11 +180,13 @@ class GeneralStorage:
         options = self._options
         extra = _typed(_class_of_s3fs(), config.options, self._resolve)
         keys = access.keys
+        given: dict[str, Any] = {"anon": keys is None}
+        if keys is not None and keys.expires_at is None:
+            given |= {"key": keys.access_key_id, "secret": keys.secret_access_key, "token": keys.session_token}
+        elif config.profile is not None:
+            given["profile"] = config.profile  # s3fs renews keys of a profile or a role by itself
         return {
-            "anon": keys is None,
-            "key": keys.access_key_id if keys else None,
-            "secret": keys.secret_access_key if keys else None,
-            "token": keys.session_token if keys else None,
+            **given,
             "endpoint_url": access.endpoint,
             "client_kwargs": {"region_name": access.region, **({"verify": config.ca_file} if config.ca_file else {})},
             "config_kwargs": {

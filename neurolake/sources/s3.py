@@ -161,19 +161,20 @@ class S3Storage:
             async with self._connecting:
                 store = self._stores.get((config.prefix, bucket))
                 if store is None or (store.keys is not None and store.keys.stale):
-                    access = await self._access(config)
+                    access = await self._access(config, bucket)
                     store = _Store(_connect(bucket, access, config, self._options), access.keys)
                     self._stores[config.prefix, bucket] = store
         return store.client, key
 
-    async def _access(self, config: StorageConfig) -> Access:
-        until, known = self._without.get(config.prefix, (0.0, None))
+    async def _access(self, config: StorageConfig, bucket: str) -> Access:
+        place = config.prefix or bucket
+        until, known = self._without.get(place, (0.0, None))
         if known is not None and time.monotonic() < until:
             raise failures.again(known)
         try:
-            return await in_thread(lambda: s3_access(config, self._resolve))
+            return await in_thread(lambda: s3_access(config, self._resolve, bucket))
         except errors.SourceFailed as problem:
-            self._without[config.prefix] = time.monotonic() + NO_KEYS_FOR_S, problem
+            self._without[place] = time.monotonic() + NO_KEYS_FOR_S, problem
             raise
 
     async def _refused_listing(self, client: Any, key: str, location: str) -> errors.SourceFailed | None:

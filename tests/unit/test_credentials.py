@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from neurolake.errors import InvalidRequest, SourceFailed
 from neurolake.sources import credentials
 from neurolake.sources.credentials import Keys, StorageConfig, StorageConfigs, s3_access
 
+ROOT = Path(__file__).parents[2]
 SECRETS = ("AKIASECRETID", "the-secret-key", "the-session-token")
 
 
@@ -233,3 +236,17 @@ def test_no_repr_shows_a_secret() -> None:
     other = StorageConfig.parse("gs://lake", {"token": SECRETS[1]})
     shown = f"{config!r} {config} {other!r} {s3_access(config, resolve_secret)!r}"
     assert not any(secret in shown for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    "block", re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/storage.md").read_text(), re.MULTILINE | re.DOTALL)
+)
+def test_what_the_page_on_storage_shows_is_accepted(block: str) -> None:
+    tables = tomllib.loads(block)["storage"]
+    found = StorageConfigs(tables)
+    assert [found.of(f"{prefix}/x").prefix for prefix in tables] == list(tables)
+
+
+def test_every_key_of_a_table_is_documented() -> None:
+    page = (ROOT / "docs/storage.md").read_text()
+    assert not {key for key in credentials.S3_KEYS if f"`{key}`" not in page}
