@@ -18,6 +18,7 @@ import contextlib
 import io
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 RUN = ("python", "sh", "sql", "toml")
 SERVES_WITHIN_S = 60
 BLOCK_TIMEOUT_S = 120
+OWN_LAKE = ".lake"
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,})(?P<language>\w*)[ \t]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE
@@ -105,7 +107,7 @@ class Runner:
         if block.directive == "output":
             self._compare(block, code)
         elif block.directive == "serves":
-            self._serve(block, code)
+            self._serve(block.place, code)
         elif block.is_run:
             failed = getattr(self, f"_run_{block.language}")(code)
             wanted = block.directive == "fails"
@@ -183,16 +185,19 @@ class Runner:
         return False
 
     def connection(self) -> Any:
-        """A connection of the stock driver to the server that the page has started."""
+        """A connection of the stock driver to the server that the page has started, else to one with an empty lake."""
         from adbc_driver_flightsql import dbapi
 
+        if self._server is None:
+            self.environment.setdefault("NEUROLAKE_ADMIN_PASSWORD", secrets.token_urlsafe(12))
+            self._serve("a page without a server", f"neurolake init {OWN_LAKE}\nneurolake serve {OWN_LAKE}")
         if self._connection is None:
             login = {"username": "admin", "password": self.environment["NEUROLAKE_ADMIN_PASSWORD"]}
             uri = f"grpc://127.0.0.1:{self.ports['31337']}"
             self._connection = dbapi.connect(uri, db_kwargs=login, autocommit=True)
         return self._connection
 
-    def _serve(self, block: Block, code: str) -> None:
+    def _serve(self, place: str, code: str) -> None:
         self._stop_server()
         log = self.folder / ".server"
         with log.open("w") as out:
@@ -203,7 +208,7 @@ class Runner:
         until = time.monotonic() + SERVES_WITHIN_S
         while not is_ready(self.ports["8080"]):
             gone = self._server.poll() is not None or time.monotonic() > until
-            assert not gone, f"{block.place} does not serve:\n{log.read_text()}"
+            assert not gone, f"{place} does not serve:\n{log.read_text()}"
             time.sleep(0.05)
         self.printed = log.read_text()
 
