@@ -123,7 +123,8 @@ def _kind(error: NeuroLakeError) -> type[Exception]:
 
 def _fit(text: str) -> str:
     """Shorten a message to what a client's gRPC takes as trailers, keeping its end: the next step, code and query."""
-    text = text.encode("utf-8", "backslashreplace").decode()
+    # A NUL would end the text in drivers written in C.
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
     if sum(map(_trailer_bytes, text)) <= _TRAILER_BYTES_MAX:
         return text
     end = f" … {text[-_MESSAGE_END_CHARS:]}"

@@ -137,7 +137,8 @@ def _clear_list(array: pa.Array, seen: pa.Array | None) -> pa.Array:
 
 
 def _clear_sparse_union(array: pa.Array, seen: pa.Array | None) -> pa.Array:
-    codes = array.type_codes
+    # Not `array.type_codes`, which in pyarrow 26 leaves a slice's offset out.
+    codes = pa.Array.from_buffers(pa.int8(), len(array), array.buffers()[:2], offset=array.offset)
     if codes.offset:
         codes = pa.concat_arrays([codes, codes.slice(0, 0)])
     children = [array.field(index) for index in range(array.type.num_fields)]

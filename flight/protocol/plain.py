@@ -71,6 +71,9 @@ def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
     if pat.is_dictionary(array.type):
+        # Under a NULL parent an index may point into a dictionary that is empty.
+        if not len(array.dictionary):
+            return pa.nulls(len(array), kind)
         return _plain(array.dictionary_decode(), kind)
     if pat.is_struct(kind):
         children = [_plain(array.field(index), field.type) for index, field in enumerate(kind)]
