@@ -22,12 +22,12 @@ HANDLE = b"0123456789abcdef01234567"
 SQL = "SELECT o_orderkey, o_totalprice FROM orders WHERE o_orderkey = 4711"
 ROWS = 16_384
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "StatementQuery": ("CommandStatementQuery", {"query": SQL}),
     "PreparedQuery": ("CommandPreparedStatementQuery", {"prepared_statement_handle": HANDLE}),
     "StatementTicket": ("TicketStatementQuery", {"statement_handle": HANDLE}),
 }
-ACTIONS = {
+ACTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "CreatePreparedStatement": ("ActionCreatePreparedStatementRequest", {"query": SQL}),
     "ClosePreparedStatement": ("ActionClosePreparedStatementRequest", {"prepared_statement_handle": HANDLE}),
 }
