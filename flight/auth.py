@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -21,6 +22,11 @@ HEADER_BYTES_MAX: Final = 8192
 MIDDLEWARE: Final = "session"
 BASIC_SESSIONS_MAX: Final = 1000
 _NOTHING: Final = ("",)
+
+
+_calls: dict[int, FlightSession] = {}
+"""By thread, the session that `start_call` has found for the call the thread handles next. (A thread-local would not
+do: gRPC's threads have a new Python thread state at every call back into Python.)"""
 
 
 class SessionMiddleware(paflight.ServerMiddleware):  # type: ignore[misc]
@@ -52,8 +58,19 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
         self._is_owner = is_owner
         self._basic: dict[bytes, FlightSession] = {}
 
-    def start_call(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
-        """Find the caller's session, or refuse the call."""
+    def start_call(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware | None:
+        """Find the caller's session, or refuse the call.
+
+        A known session goes to the handler, which runs next on this thread, without a middleware object: that would be
+        called back twice more for nothing, and every call back into Python waits for its lock.
+        """
+        sent = headers.get(AUTHORIZATION, _NOTHING)[0]
+        thread = threading.get_ident()
+        known = self._sessions.find(sent[7:]) if sent.startswith("Bearer ") else None
+        if known is not None:
+            _calls[thread] = known
+            return None
+        _calls.pop(thread, None)
         try:
             return self._middleware(info, headers)
         except errors.NeuroLakeError as problem:
@@ -61,8 +78,6 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
 
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
         sent = headers.get(AUTHORIZATION, _NOTHING)[0]
-        if sent.startswith("Bearer ") and (session := self._sessions.find(sent[7:])) is not None:
-            return SessionMiddleware(session, tell=False)
         scheme, _, credentials = sent.partition(" ")
         if len(sent) > HEADER_BYTES_MAX:
             raise errors.LoginFailed("The authorization header is too long.")
@@ -117,6 +132,15 @@ class Handshake(paflight.ServerAuthHandler):  # type: ignore[misc]
     def is_valid(self, token: bytes) -> bytes:
         """Every call is checked by the middleware."""
         return b""
+
+
+def session_of(context: paflight.ServerCallContext) -> FlightSession:
+    """The session of the call that this thread handles."""
+    session = _calls.pop(threading.get_ident(), None)
+    if session is not None:
+        return session
+    opened: FlightSession = context.get_middleware(MIDDLEWARE).session
+    return opened
 
 
 def _split(credentials: str) -> tuple[str, str]:

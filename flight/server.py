@@ -11,7 +11,7 @@ import pyarrow.flight as paflight
 
 from flight import metadata, puts
 from flight.actions import ACTIONS
-from flight.auth import MIDDLEWARE
+from flight.auth import session_of
 from flight.errors import Guarded, boundary
 from flight.protocol.actions import ACTION_TYPES, decode_action
 from flight.protocol.batches import BatchCutter
@@ -85,7 +85,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
     @boundary
     def do_get(self, context: paflight.ServerCallContext, ticket: paflight.Ticket) -> paflight.FlightDataStream:
         """Execute what a ticket stands for and stream it."""
-        session = context.get_middleware(MIDDLEWARE).session
+        session = session_of(context)
         command = decode(ticket.ticket)
         if not isinstance(command, StatementTicket):
             raise errors.InvalidRequest("This is not a ticket of this server.", code="ticket_unknown")
@@ -133,8 +133,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             raise errors.Unavailable(
                 "The server is shutting down.", code="shutting_down", next_step="Connect again later."
             )
-        session: FlightSession = context.get_middleware(MIDDLEWARE).session
-        return session
+        return session_of(context)
 
     def request(self, session: FlightSession, text: str) -> Request:
         """A request of this session under a new query id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import json
 import logging
@@ -71,6 +72,7 @@ class Engine:
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
         self._closed = False
+        atexit.register(self.close)  # who forgets to close loses nothing, and no connection outlives the interpreter
         if self.store.gap:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
 
@@ -369,6 +371,7 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        atexit.unregister(self.close)
         self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
         self.activities.close()
