@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from neurolake import errors
 from neurolake._duckdb import Cursor, Instance
@@ -43,7 +43,7 @@ class Session:
         self.temporary: frozenset[str] = frozenset()
         self.events: list[Event] = []
         self.transaction = False
-        self._owner: int | None = None
+        self._owner: threading.Thread | None = None
         self._per_thread = per_thread
         self._instance = instance
         self._turn = threading.Lock()
@@ -54,7 +54,7 @@ class Session:
 
     def in_transaction(self) -> bool:
         """Whether the caller's statements belong to an open transaction."""
-        return self.transaction and (not self._per_thread or self._owner == threading.get_ident())
+        return self.transaction and (not self._per_thread or self._owner is threading.current_thread())
 
     def acquire(self) -> Cursor:
         """A cursor of its own for one statement, with this session's settings."""
@@ -120,7 +120,15 @@ class Session:
                 )
         if self._home is None:
             self._home = self._configured(self._instance.cursor())
+        if self._abandoned():
+            self.ended()
+            with suppress(errors.NeuroLakeError):
+                self._home.run("ROLLBACK")
         return self._home
+
+    def _abandoned(self) -> bool:
+        """Whether the thread that a transaction belongs to has ended without closing it."""
+        return self.transaction and self._per_thread and self._owner is not None and not self._owner.is_alive()
 
     def _unread_result(self) -> Result | None:
         return None if self._unread is None else self._unread()
@@ -132,7 +140,7 @@ class Session:
     def began(self) -> None:
         """A transaction was opened by the calling thread."""
         self.transaction = True
-        self._owner = threading.get_ident()
+        self._owner = threading.current_thread()
 
     def ended(self) -> list[Event]:
         """The transaction is over; the events it gathered."""
@@ -143,7 +151,7 @@ class Session:
 
     def refuse_foreign_transaction(self) -> None:
         """Refuse a transaction of one thread beside that of another."""
-        if self.transaction:
+        if self.transaction and not self._abandoned():
             raise errors.InvalidRequest(
                 "A transaction is open in this session already.",
                 code="transaction_open",
