@@ -87,4 +87,14 @@ def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
         lists = as_list(array)
         inner = pa.struct([kind.key_field, kind.item_field]) if pat.is_map(kind) else kind.value_type
         return list_from(kind, validity(array), pc.list_value_length(lists), _plain(lists.flatten(), inner))
-    return array.cast(kind)
+    return _settled(array).cast(kind)
+
+
+def _settled(views: pa.Array) -> pa.Array:
+    """Views whose NULLs point nowhere: a cast follows them, and neither validation nor the format vouches for them."""
+    if views.null_count == 0:
+        return views
+    raw = pa.Array.from_buffers(pa.binary(16), len(views), views.buffers()[:2], offset=views.offset)
+    settled = pc.if_else(views.is_valid(), raw, pa.scalar(bytes(16), raw.type))
+    buffers = [validity(views), settled.buffers()[1], *views.buffers()[2:]]
+    return pa.Array.from_buffers(views.type, len(views), buffers)

@@ -58,6 +58,19 @@ class TestPlain:
             check_metadata=True,
         )
 
+    def test_a_view_under_a_null_is_never_followed(self) -> None:
+        """Validation does not look there, and a cast that does ends the process."""
+        views = pa.array(["a text longer than twelve bytes", None], pa.string_view())
+        wild = views.buffers()[1].to_pybytes()[:16] + (-(2**24)).to_bytes(4, "little", signed=True) + bytes(12)
+        buffers = [views.buffers()[0], pa.py_buffer(wild), *views.buffers()[2:]]
+        array = pa.Array.from_buffers(pa.string_view(), 2, buffers)
+        array.validate(full=True)
+        batch = pa.record_batch([array], ["x"])
+        assert plain_batch(batch, plain_schema(batch.schema)).to_pylist() == [
+            {"x": "a text longer than twelve bytes"},
+            {"x": None},
+        ]
+
     def test_gaps_and_disorder_in_a_list_view(self) -> None:
         array = pa.ListViewArray.from_arrays(
             pa.array([4, 0, 1], pa.int32()), pa.array([2, 1, 3], pa.int32()), pa.array([*"abcdefgh"])
