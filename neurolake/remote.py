@@ -39,6 +39,9 @@ _INGEST = "adbc.ingest."
 _QUERY_ID = b"neurolake.query_id"
 """Where a server writes a statement's id into the metadata of its rows' schema."""
 BATCH_ROWS = 65_536
+BATCH_BYTES = 4 << 20
+MESSAGE_BYTES_MAX = 256 << 20
+"""The largest message either way: one row of the widest kind must pass."""
 
 
 class RemoteLake(Lake):
@@ -81,7 +84,10 @@ class RemoteLake(Lake):
             LoginFailed: the server does not know these credentials.
             Unavailable: there is no server at that address.
         """
-        options = {"adbc.flight.sql.rpc.timeout_seconds.connect": str(CONNECT_TIMEOUT_S)}
+        options = {
+            "adbc.flight.sql.rpc.timeout_seconds.connect": str(CONNECT_TIMEOUT_S),
+            "adbc.flight.sql.client_option.with_max_msg_size": str(MESSAGE_BYTES_MAX),
+        }
         if token is not None:
             options["adbc.flight.sql.authorization_header"] = f"Bearer {token}"
         elif user is not None:
@@ -331,12 +337,19 @@ def _noting(
     try:
         for batch in batches:
             none = False
-            yield batch
+            yield from _cut(batch)
         if none:
             yield pa.RecordBatch.from_pylist([], schema)
     except Exception as error:  # handed on, whatever it is
         problems.append(error)
         raise
+
+
+def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces of about `BATCH_BYTES`: gRPC takes no message without an end."""
+    rows = max(1, batch.num_rows * BATCH_BYTES // max(1, batch.nbytes))
+    for start in range(0, max(1, batch.num_rows), rows):
+        yield batch.slice(start, rows)
 
 
 def _pem(path: Path) -> str:
