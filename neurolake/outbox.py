@@ -6,13 +6,17 @@ idempotently, and later removed; opening a home applies what a crash left behind
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
 from collections.abc import Sequence
 
+from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
 from neurolake.catalog import Catalog, Event
+
+logger = logging.getLogger("neurolake")
 
 SCHEMA = "__neurolake"
 TABLE = f'{CATALOG}."{SCHEMA}".outbox'
@@ -28,6 +32,7 @@ class Outbox:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._applied: list[str] = []
+        self._late: list[Event] = []
         instance.acquire_and(self._prepare)
 
     def _prepare(self, cursor: Cursor) -> None:
@@ -51,14 +56,26 @@ class Outbox:
         return event
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Take over events whose transaction has committed."""
+        """Take over events whose transaction has committed.
+
+        Where the metadata cannot be written now, they wait: the write is done, and must not be reported as failed.
+        """
         if not events:
             return
-        self._catalog.apply(events)
         with self._lock:
-            self._applied.extend(event.event_id for event in events)
-            due = len(self._applied) >= REMOVE_AT
-        if due:
+            due, self._late = [*self._late, *events], []
+        try:
+            self._catalog.apply(due)
+        except errors.NeuroLakeError as problem:
+            logger.error("%d changes of tables wait to be noted in the metadata: %s", len(due), problem)
+            with self._lock:
+                self._late[:0] = due
+            self._catalog.touch()
+            return
+        with self._lock:
+            self._applied.extend(event.event_id for event in due)
+            full = len(self._applied) >= REMOVE_AT
+        if full:
             self.remove_applied()
 
     def remove_applied(self) -> None:

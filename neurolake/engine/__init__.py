@@ -232,7 +232,10 @@ class Engine:
         self.activities.end(activity)
         state = state_of(problem)
         self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
-        self.history.record(activity, problem)
+        try:
+            self.history.record(activity, problem)
+        except errors.LimitReached as full:  # a full disk must not turn a write that is done into one that failed
+            logger.error("a statement's record waits in memory: %s", full)
 
     # What the stages ask
 
