@@ -11,6 +11,8 @@ import contextlib
 import logging
 import re
 import threading
+import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +30,9 @@ logger = logging.getLogger("neurolake")
 
 CATALOG = "lake"
 """The one catalog a client sees."""
+
+REOPEN_WAIT_S = 5.0
+"""How long statements in flight get to notice that they are stopped before a broken database is closed."""
 
 DUCKDB_VERSION: str = duckdb.__version__
 
@@ -98,6 +103,7 @@ class Instance:
         self.generation = 0
         self._lock = threading.Lock()
         self._idle: list[Cursor] = []
+        self._live: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self._connection = self._open()
 
     def _open(self) -> Any:
@@ -153,20 +159,32 @@ class Instance:
                 raw.execute(f"USE {CATALOG}")
         except duckdb.Error as error:
             raise translate(error, None) from None
-        return Cursor(raw, self)
+        cursor = Cursor(raw, self)
+        self._live.add(cursor)
+        return cursor
 
     def reopen(self, generation: int) -> None:
-        """Close and open the database after a fatal error, once however many threads ask for it."""
+        """Close and open the database after a fatal error, once however many threads ask for it.
+
+        The broken database lives as long as anything holds it, and opening it again would wait for that: so every
+        cursor is stopped and taken away first, open streams included.
+        """
         with self._lock:
             if self.generation != generation:
                 return
             logger.error("the database reported a fatal error and is opened again")
-            idle, self._idle = self._idle, []
-            for cursor in idle:
-                cursor.close()
+            self.generation += 1
+            live = list(self._live)
+            for cursor in live:
+                cursor.interrupt()
+            until = time.monotonic() + REOPEN_WAIT_S
+            while any(cursor.busy for cursor in live) and time.monotonic() < until:
+                time.sleep(0.01)
+            for cursor in live:
+                cursor.abandon()
+            self._idle.clear()
             self._connection.close()
             self._connection = self._open()
-            self.generation += 1
 
     def checkpoint(self) -> None:
         """Write the log into the database file."""
@@ -192,7 +210,7 @@ class Instance:
 class Cursor:
     """One connection to the instance: one statement at a time, a transaction and temporary tables of its own."""
 
-    __slots__ = ("_instance", "_left", "_raw", "_views", "generation")
+    __slots__ = ("__weakref__", "_instance", "_left", "_raw", "_stream", "_views", "busy", "generation")
 
     def __init__(self, raw: Any, instance: Instance) -> None:
         self._raw = raw
@@ -200,11 +218,19 @@ class Cursor:
         self._left: list[str] = []
         self._views: set[str] = set()
         self.generation = instance.generation
+        self.busy = False
+        self._stream: weakref.ref[pa.RecordBatchReader] | None = None
+
+    def _open(self) -> Any:
+        """The connection, unless a restart of the engine has taken it away."""
+        if self._raw is None:
+            raise _restarted()
+        return self._raw
 
     def parse(self, text: str) -> list[Parsed]:
         """Split a text into statements with DuckDB's own parser."""
         try:
-            found = self._raw.extract_statements(text)
+            found = self._open().extract_statements(text)
         except duckdb.Error as error:
             raise self._problem(error) from None
         return [Parsed(s.type.name, s.query, frozenset(s.named_parameters)) for s in found]
@@ -212,7 +238,7 @@ class Cursor:
     def bind(self, text: str, values: Values = None) -> Binding:
         """The columns and parameters of one statement; with `values`, typed from them. Runs nothing."""
         try:
-            seen = _seam.bind(self._raw, text, values=_plain(values))
+            seen = _seam.bind(self._open(), text, values=_plain(values))
             unknown = seen.deferred or any(str(t) == "UNKNOWN" for t in seen.types)
             schema = None if unknown else self._arrow_schema(seen.names, seen.types)
             wanted = self._parameter_schema(seen.parameters) if seen.parameters else None
@@ -244,22 +270,29 @@ class Cursor:
 
     def stream(self, text: str, values: Values = None, *, rows_per_batch: int = 16_384) -> pa.RecordBatchReader:
         """Run one statement and stream its rows. The cursor is busy until the reader is drained or closed."""
+        raw = self._open()
+        self.busy = True
         try:
-            return _seam.submit(self._raw, text, _plain(values), "stream", rows_per_batch).arrow_reader()
+            reader = _seam.submit(raw, text, _plain(values), "stream", rows_per_batch).arrow_reader()
         except duckdb.Error as error:
+            self.busy = False  # a restart waits for cursors that are busy, and this one may ask for it
             raise self._problem(error) from None
+        finally:
+            self.busy = False
+        self._stream = weakref.ref(reader)
+        return reader
 
     def table(self, text: str, values: Values = None) -> pa.Table:
         """Run one statement to its end; its rows as one Arrow table."""
         try:
-            return _seam.submit(self._raw, text, _plain(values), "arrow").arrow_table()
+            return _seam.submit(self._open(), text, _plain(values), "arrow").arrow_table()
         except duckdb.Error as error:
             raise self._problem(error) from None
 
     def rows(self, text: str, values: Values = None) -> list[tuple[Any, ...]]:
         """Run one statement to its end; its rows as Python tuples."""
         try:
-            found = list(_seam.submit(self._raw, text, _plain(values)).fetchall())
+            found = list(_seam.submit(self._open(), text, _plain(values)).fetchall())
         except duckdb.Error as error:
             raise self._problem(error) from None
         if self._left:
@@ -280,7 +313,7 @@ class Cursor:
             self._views.add(name)
             return
         try:
-            self._raw.register(name, data)
+            self._open().register(name, data)
         except duckdb.Error as error:
             raise self._problem(error) from None
 
@@ -314,6 +347,13 @@ class Cursor:
         if raw is not None:
             raw.close()
 
+    def abandon(self) -> None:
+        """Let go of the connection and of a stream that is still open; whoever reads it is told of the restart."""
+        stream = None if self._stream is None else self._stream()
+        if stream is not None:
+            stream.close()
+        self.close()
+
     def _problem(self, error: duckdb.Error) -> errors.NeuroLakeError:
         problem = translate(error, self._instance.options.recover)
         if problem.code == "engine_restarted":
@@ -322,6 +362,8 @@ class Cursor:
 
     def stream_problem(self, error: BaseException) -> errors.NeuroLakeError:
         """The typed form of what a stream of this cursor raised (Arrow wraps DuckDB's exceptions in OSError)."""
+        if self._raw is None or self.generation != self._instance.generation:
+            return _restarted()
         text = str(error)
         for prefix, kind in _PREFIXES.items():
             if text.startswith(prefix):
@@ -417,16 +459,20 @@ def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLake
     text = str(error)
     if isinstance(error, duckdb.FatalException) or _FATAL.search(text):
         logger.error("fatal engine error: %s", text)
-        return errors.Unavailable(
-            "The engine met a fatal error and was restarted; nothing committed is lost.",
-            code="engine_restarted",
-            next_step="Run the statement again.",
-        )
+        return _restarted()
     kind = next((k for k in type(error).__mro__ if k in _KINDS), None)
     if kind is None or isinstance(error, duckdb.InternalException):
         logger.error("engine error: %s", text)
         return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
     return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
+
+
+def _restarted() -> errors.Unavailable:
+    return errors.Unavailable(
+        "The engine met a fatal error and was restarted; nothing committed is lost.",
+        code="engine_restarted",
+        next_step="Run the statement again.",
+    )
 
 
 def _shaped(kind: type[BaseException], message: str) -> errors.NeuroLakeError:

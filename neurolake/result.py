@@ -64,12 +64,16 @@ class CursorStream:
         """The next batch, None at the end."""
         if self._reader is None:
             return None
+        self._cursor.busy = True
         try:
             return self._reader.read_next_batch()
         except StopIteration:
             return None
         except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+            self._cursor.busy = False
             raise self._explain(self._cursor.stream_problem(error)) from None
+        finally:
+            self._cursor.busy = False
 
     def close(self) -> None:
         """End the statement and give the cursor back."""
