@@ -77,8 +77,14 @@ class RemoteLake(Lake):
         password: str | None = None,
         token: str | None = None,
         tls_ca: str | Path | None = None,
+        verify: bool = True,
     ) -> RemoteLake:
         """Connect and log in, with a token or with a user and password.
+
+        Args:
+            uri, user, password, token, tls_ca: as in `neurolake.connect`.
+            verify: whether the server must prove who it is. Only where the connection cannot leave this machine is
+                there no need to.
 
         Raises:
             LoginFailed: the server does not know these credentials.
@@ -94,6 +100,8 @@ class RemoteLake(Lake):
             options |= {"username": user, "password": password or ""}
         if tls_ca is not None:
             options["adbc.flight.sql.client_option.tls_root_certs"] = _pem(Path(tls_ca))
+        if not verify:
+            options["adbc.flight.sql.client_option.tls_skip_verify"] = "true"
         return cls(uri.rstrip("/"), options)
 
     def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:

@@ -202,6 +202,35 @@ def test_commands_with_an_address_log_in(lake: Path, monkeypatch: pytest.MonkeyP
         assert neurolake_("health").returncode == 0
 
 
+def test_a_server_with_tls_is_reached_by_its_owner_and_by_who_trusts_its_certificate(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lake.example",
+         "-addext", "subjectAltName=DNS:lake.example,DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with served(lake, "--tls-cert", str(certificate), "--tls-key", str(key)) as (_, info):
+        assert info.uri.startswith("grpc+tls://")
+        assert neurolake_("sql", "SELECT 1 AS a", "--lake", lake, "--format", "csv").stdout == "a\n1\n"
+        monkeypatch.setenv("NEUROLAKE_PASSWORD", PASSWORD)
+        ask = (
+            "sql",
+            "SELECT 1 AS a",
+            "--format",
+            "csv",
+            "--user",
+            "admin",
+            "--uri",
+            f"grpc+tls://localhost:{info.port}",
+        )
+        assert neurolake_(*ask, "--tls-ca", certificate).stdout == "a\n1\n"
+        stranger = neurolake_(*ask)
+        assert stranger.returncode == 3
+        assert "certificate" in stranger.stderr
+
+
 def test_a_running_statement_is_seen_and_cancelled_from_elsewhere(lake: Path) -> None:
     with served(lake), started("sql", ENDLESS, "--lake", lake) as asking:
         found: list[dict[str, str]] = []
