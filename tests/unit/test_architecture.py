@@ -166,7 +166,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     [("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()), ("argon2", ("neurolake.governance",)),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
      ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)),
-     ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)), ("rich", ("neurolake.cli", "neurolake.formats")),
+     ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)),
+     ("rich", ("neurolake.cli", "neurolake.formats")),
      ("adbc_driver_manager", ("neurolake.adbc", "neurolake.quickstart")), ("pyarrow.flight", ("flight",))],
 )  # fmt: skip
 def test_one_place_imports_a_library(library: str, allowed: tuple[str, ...]) -> None:
