@@ -242,7 +242,7 @@ class Cursor:
             unknown = seen.deferred or any(str(t) == "UNKNOWN" for t in seen.types)
             schema = None if unknown else self._arrow_schema(seen.names, seen.types)
             wanted = self._parameter_schema(seen.parameters) if seen.parameters else None
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._problem(error) from None
         return Binding(
             tuple(seen.names),
@@ -274,7 +274,7 @@ class Cursor:
         self.busy = True
         try:
             reader = _seam.submit(raw, text, _plain(values), "stream", rows_per_batch).arrow_reader()
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             self.busy = False  # a restart waits for cursors that are busy, and this one may ask for it
             raise self._problem(error) from None
         finally:
@@ -286,14 +286,14 @@ class Cursor:
         """Run one statement to its end; its rows as one Arrow table."""
         try:
             return _seam.submit(self._open(), text, _plain(values), "arrow").arrow_table()
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._problem(error) from None
 
     def rows(self, text: str, values: Values = None) -> list[tuple[Any, ...]]:
         """Run one statement to its end; its rows as Python tuples."""
         try:
             found = list(_seam.submit(self._open(), text, _plain(values)).fetchall())
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._problem(error) from None
         if self._left:
             left, self._left = self._left, []
@@ -354,7 +354,8 @@ class Cursor:
             stream.close()
         self.close()
 
-    def _problem(self, error: duckdb.Error) -> errors.NeuroLakeError:
+    def _problem(self, error: Exception) -> errors.NeuroLakeError:
+        _pass_on_ctrl_c(error)
         problem = translate(error, self._instance.options.recover)
         if problem.code == "engine_restarted":
             self._instance.reopen(self.generation)
@@ -362,6 +363,7 @@ class Cursor:
 
     def stream_problem(self, error: BaseException) -> errors.NeuroLakeError:
         """The typed form of what a stream of this cursor raised (Arrow wraps DuckDB's exceptions in OSError)."""
+        _pass_on_ctrl_c(error)
         if self._raw is None or self.generation != self._instance.generation:
             return _restarted()
         text = str(error)
@@ -465,6 +467,12 @@ def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLake
         logger.error("engine error: %s", text)
         return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
     return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
+
+
+def _pass_on_ctrl_c(error: BaseException) -> None:
+    """DuckDB's Python layer hears Ctrl-C as well, and raises it under another name when it is the first to."""
+    if isinstance(error, RuntimeError) and "interrupted" in str(error).casefold():
+        raise KeyboardInterrupt from None
 
 
 def _restarted() -> errors.Unavailable:
