@@ -250,7 +250,7 @@ class Statement:
     def _ends_clause(self, index: int) -> bool:
         kind = self._tokens[index].token_type
         if kind in _JOINS_OR_FUNCTIONS and index + 1 < len(self._tokens):
-            return self._tokens[index + 1].token_type != TokenType.L_PAREN
+            return bool(self._tokens[index + 1].token_type != TokenType.L_PAREN)
         return bool(kind in _BOUNDARIES)
 
 
