@@ -20,7 +20,7 @@ Check = Callable[[exp.Expression, str], str | None]
 _ALL = frozenset(("snowflake", "bigquery", "postgres", "spark", "trino"))
 
 STRUCTURE: frozenset[type[exp.Expression]] = frozenset((
-    exp.Add, exp.Alias, exp.And, exp.Between, exp.Boolean, exp.CTE, exp.Case, exp.Column, exp.ColumnConstraint,
+    exp.Add, exp.Alias, exp.All, exp.And, exp.Any, exp.Between, exp.Boolean, exp.CTE, exp.Case, exp.Column, exp.ColumnConstraint,
     exp.ColumnDef, exp.Create, exp.Cube, exp.DPipe, exp.DataType, exp.DataTypeParam, exp.Delete, exp.Distinct, exp.Div,
     exp.Drop, exp.EQ, exp.Escape, exp.Except, exp.Exists, exp.Fetch, exp.Filter, exp.From, exp.GT, exp.GTE, exp.Group,
     exp.GroupingSets, exp.Having, exp.ILike, exp.Identifier, exp.If, exp.IgnoreNulls, exp.In, exp.Insert, exp.IntDiv,
@@ -227,6 +227,11 @@ def _from(node: exp.Expression, dialect: str) -> str | None:
     return "no brackets around its query" if isinstance(node.this, exp.Select) else None
 
 
+def _quantified(node: exp.Expression, dialect: str) -> str | None:
+    query = node.this.unnest() if isinstance(node.this, exp.Paren | exp.Subquery) else node.this
+    return None if isinstance(query, exp.Query) else "something other than a query"
+
+
 def _limit(node: exp.Expression, dialect: str) -> str | None:
     options = node.args.get("limit_options")
     given = [key for key, value in options.args.items() if value and key != "rows"] if options else []
@@ -248,6 +253,7 @@ def _made(node: exp.Expression, dialect: str) -> str | None:
 
 
 _CHECKS: dict[type[exp.Expression], Check] = {
+    exp.All: _quantified, exp.Any: _quantified,
     exp.Table: _table, exp.From: _from, exp.Fetch: _limit, exp.Limit: _limit, exp.Parameter: _parameter,
     exp.IntDiv: _whole_division,
     exp.Create: _made, exp.Drop: _made, exp.Like: _like, exp.ILike: _like,

@@ -208,6 +208,9 @@ VALUES: list[tuple[str, str, Any]] = [
     ("postgres trino snowflake spark", "(SELECT COUNT(*) FROM (SELECT s FROM many EXCEPT SELECT 'a') AS q)", 2),
     ("snowflake", "(SELECT COUNT(*) FROM (SELECT s FROM many MINUS SELECT 'a') AS q)", 2),
     ("postgres trino spark", "(WITH w AS (SELECT k FROM many) SELECT SUM(k) FROM w)", 9),
+    ("snowflake trino", "(SELECT COUNT(*) FROM many WHERE k <> ALL (SELECT 1))", 3),
+    ("snowflake", "(SELECT COUNT(*) FROM many WHERE k NOT IN (SELECT 1))", 3),
+    ("postgres", "(SELECT COUNT(*) FROM many WHERE k = ANY (SELECT 1))", 1),
     ("postgres snowflake", "EXISTS (SELECT 1 FROM many WHERE k = 9)", False),
     ("postgres", "(SELECT COUNT(*) FROM (SELECT DISTINCT ON (k) k FROM many ORDER BY k) AS q)", 3),
 ]
@@ -256,6 +259,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("snowflake", "ALTER TABLE many ADD COLUMN x INT", "ALTER"),
     ("spark", "INSERT OVERWRITE many SELECT * FROM many", "INSERT"),
     ("spark", "CREATE TABLE x (a ARRAY<INT>)", "ARRAY"),
+    ("postgres", "SELECT k FROM many WHERE k = ANY (ARRAY[1])", "ANY"),
     ("snowflake", "SELECT $1 FROM many", "parameter"),
 ]
 
