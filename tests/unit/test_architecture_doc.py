@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -36,36 +34,6 @@ def test_every_module_at_the_top_of_a_package_is_named() -> None:
         there = {path for path in (ROOT / package).iterdir() if path.name not in UNNAMED}
         shown = {f"{package}/{path.name}{'/' * path.is_dir()}" for path in there}
         assert shown - _tree() - {"flight/__init__.py"} == set()
-
-
-def test_imports_point_down_the_layers() -> None:
-    drawn = re.search(r"<!-- layers:.*?-->\n```\n(.*?)```", PAGE, re.DOTALL)
-    assert drawn is not None
-    depth = {unit: level for level, line in enumerate(drawn[1].splitlines()) for unit in line.split()}
-    modules = {path: _unit(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("neurolake/**/*.py")}
-    assert {unit for unit in modules.values() if unit} == set(depth)
-    up = [
-        f"{path.relative_to(ROOT)} imports {imported}"
-        for path, unit in modules.items()
-        for imported in _imported(ast.parse(path.read_text(encoding="utf-8")).body)
-        if unit and depth.get(_unit(imported.split(".")), len(depth)) < depth[unit]
-    ]
-    assert up == []
-
-
-def _unit(parts: Sequence[str]) -> str:
-    """The module or package at the top of `neurolake` that a module belongs to."""
-    return parts[1] if len(parts) > 1 and parts[1] != "__init__" else ""
-
-
-def _imported(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """The modules of `neurolake` that are imported as soon as this one is."""
-    for statement in body:
-        match statement:
-            case ast.ImportFrom(module="neurolake", names=names):
-                yield from (f"neurolake.{alias.name}" for alias in names)
-            case ast.ImportFrom(module=str(module)) if module.startswith("neurolake."):
-                yield module
 
 
 def test_the_stages_are_the_ones_that_run() -> None:
