@@ -157,6 +157,7 @@ class Runner:
 
         from neurolake.formats.table import render
 
+        self.printed = ""
         with self.connection().cursor() as cursor:
             for statement in re.split(r";[ \t]*$", code, flags=re.MULTILINE):
                 if not statement.strip():
@@ -164,10 +165,11 @@ class Runner:
                 try:
                     cursor.execute(statement)
                     table = cursor.fetch_arrow_table()
+                    if table.num_columns:
+                        self.printed = render(table.schema, table.to_batches())
                 except Error as error:
                     self.printed = str(error)
                     return True
-        self.printed = render(table.schema, table.to_batches())
         return False
 
     def _run_toml(self, code: str) -> bool:
