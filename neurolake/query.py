@@ -73,6 +73,7 @@ class Request:
         query_id: its id in history, logs, traces, tickets and errors.
         client: what the client calls itself.
         timeout_s: stop after so long; None takes the session's or the setting's.
+        translated: the text is DuckDB's own already, whatever the session's dialect: a part of a statement was read.
     """
 
     text: str
@@ -81,6 +82,7 @@ class Request:
     query_id: str = ""
     client: str = "embedded"
     timeout_s: float | None = None
+    translated: bool = False
 
     @property
     def principal(self) -> Principal:

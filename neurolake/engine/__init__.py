@@ -181,7 +181,8 @@ class Engine:
         if request.values is not None or session.settings or session.temporary or session.events:
             return None
         return (
-            request.text, session.in_transaction(), session.dialect, session.schema, session.principal.role,
+            request.text, request.translated, session.in_transaction(),
+            session.dialect, session.schema, session.principal.role,
             self.catalog.version, self.instance.generation,
         )  # fmt: skip
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from neurolake import parameters
+from neurolake import errors, parameters
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.engine import planning
+from neurolake.incoming import Incoming
 from neurolake.query import Plan, Values
 from neurolake.sql.text import columns, quote
 
@@ -58,9 +59,12 @@ def _at_once(head: str, rows: pa.RecordBatchReader) -> Callable[[Cursor], int]:
     def work(cursor: Cursor) -> int:
         name = f"_neurolake_{secrets.token_hex(6)}"
         listed = [f"c{place}" for place in range(len(rows.schema))]
-        cursor.attach(name, rows)
+        incoming = Incoming(rows, names=False)
+        cursor.attach(name, incoming.data)
         try:
             return cursor.run(f"{head} SELECT {columns(listed)} FROM {quote(name)} AS rows({columns(listed)})")
+        except errors.NeuroLakeError as problem:
+            raise incoming.blame(problem) from None
         finally:
             cursor.detach(name)
 

@@ -48,7 +48,8 @@ def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
 def parse(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """Bring the text into DuckDB's dialect and say what kind of statement it is."""
     text = draft.text
-    if draft.request.session.dialect != "duckdb" and statements.first_word(text) not in _UNTRANSLATED:
+    foreign = draft.request.session.dialect != "duckdb" and not draft.request.translated
+    if foreign and statements.first_word(text) not in _UNTRANSLATED:
         from neurolake.sql.dialects import transpile
 
         text = transpile(text, draft.request.session.dialect)
@@ -188,7 +189,7 @@ def _bind_call(engine: Engine, draft: Plan) -> Plan:
 
 def _bind_explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     text, analyze = statements.explained(draft.text)
-    inner = plan(engine, evolve(draft.request, text=text), activity)
+    inner = plan(engine, evolve(draft.request, text=text, translated=True), activity)
     if inner.kind not in (Kind.SELECT, Kind.WRITE, Kind.DDL) or (analyze and inner.kind is not Kind.SELECT):
         raise errors.NotSupported(
             f"EXPLAIN{' ANALYZE' if analyze else ''} of a {inner.verb} statement is not supported.",

@@ -336,11 +336,11 @@ def _script(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     *first, last = plan.parts
     for text in first:
         activity.check()
-        step = engine.plan_within(evolve(plan.request, text=text, values=None), activity)
+        step = engine.plan_within(evolve(plan.request, text=text, values=None, translated=True), activity)
         with execute(engine, step, activity, _unaccounted) as result:
             for _ in result:
                 activity.rows_out = activity.bytes_out = 0
-    step = engine.plan_within(evolve(plan.request, text=last), activity)
+    step = engine.plan_within(evolve(plan.request, text=last, translated=True), activity)
     return execute(engine, step, activity, finish)
 
 

@@ -37,6 +37,9 @@ _EXPLAIN = re.compile(rf"{_GAP}EXPLAIN\s+(?:ANALYZE\b{_GAP})?", re.IGNORECASE | 
 _PLACE = re.compile(r"\bfrom (\d+):(\d+)|\bline (\d+), col(?:umn)?:? (\d+)", re.IGNORECASE)
 _EXCERPT_CHARS_MAX = 120
 
+_PARAMETER = "neurolake_parameter_"
+_NUMBERED = re.compile(rf'["`]?{_PARAMETER}(\d+)__["`]?', re.IGNORECASE)
+
 
 def transpile(text: str, dialect: str) -> str:
     """Translate one statement, or several.
@@ -61,9 +64,28 @@ def transpile(text: str, dialect: str) -> str:
     if prefix := _EXPLAIN.match(text):
         return prefix.group() + transpile(text[prefix.end() :], dialect)
     # The engine's own table functions may be called as a function of the dialect is: sqlglot must not know them.
-    marked = _OWN_CALL.sub(rf"\g<0>{_MARK}", text)
+    marked = _OWN_CALL.sub(rf"\g<0>{_MARK}", _numbered(text, dialect))
     done = "; ".join(_translated(tree, marked, dialect) for tree in _parsed(marked, dialect))
-    return done if marked == text else done.replace(_MARK, "")
+    return _NUMBERED.sub(r"$\1", done.replace(_MARK, ""))
+
+
+def _numbered(text: str, dialect: str) -> str:
+    """Each `?` as a name of its own, which becomes `$1`, `$2` …: a translation may move a parameter, or repeat it."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+    from sqlglot.tokens import TokenType
+
+    if "?" not in text:
+        return text
+    try:
+        tokens = sqlglot.tokenize(text, read=dialect)
+    except SqlglotError:
+        return text  # parsing says what is wrong with it
+    marks = [token.start for token in tokens if token.token_type is TokenType.PLACEHOLDER and token.text == "?"]
+    for number in range(len(marks), 0, -1):
+        start = marks[number - 1]
+        text = f"{text[:start]}{_PARAMETER}{number}__{text[start + 1 :]}"
+    return text
 
 
 def _parsed(text: str, dialect: str) -> list[exp.Expression]:

@@ -346,9 +346,9 @@ def test_explain_keeps_its_word_and_translates_the_rest() -> None:
     ("dialect", "sql", "translated"),
     [
         ("postgres", "SELECT $1", "SELECT $1"),
-        ("bigquery", "SELECT @name, ?", "SELECT $name, ?"),
-        ("spark", "SELECT :name, ?", "SELECT $name, ?"),
-        ("trino", "SELECT ?; SELECT 2;", "SELECT ?; SELECT 2"),
+        ("bigquery", "SELECT @name, ?", "SELECT $name, $1"),
+        ("spark", "SELECT :name, ?", "SELECT $name, $1"),
+        ("trino", "SELECT ?; SELECT 2;", "SELECT $1; SELECT 2"),
         ("bigquery", "SELECT a FROM `lake.main.orders`", 'SELECT a FROM "lake"."main"."orders"'),
         ("snowflake", "SELECT * FROM neurolake.search('x')", "SELECT * FROM neurolake.search('x')"),
         ("spark", "SELECT /*+ BROADCAST(t) */ a FROM t", "SELECT a FROM t"),
@@ -373,3 +373,18 @@ def test_text_in_a_statement_is_never_shown_beyond_its_line() -> None:
     with pytest.raises(errors.SyntaxProblem) as caught:
         transpile("SELECT '" + "x" * 500 + "' FROM FROM FROM (", "trino")
     assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "values", "expected"),
+    [
+        ("spark", "SELECT locate(?, ?)", ["l", "hello"], 3),
+        ("snowflake", "SELECT charindex(?, ?)", ["l", "hello"], 3),
+        ("postgres", "SELECT position(? in ?)", ["l", "hello"], 3),
+        ("snowflake", "SELECT count(*) FROM (VALUES (1), (2), (3)) AS t(n) WHERE n > ? AND n < ?", [1, 3], 1),
+    ],
+)
+def test_parameters_keep_their_order_however_they_move(
+    dialect: str, text: str, values: list[object], expected: object
+) -> None:
+    assert duckdb.execute(transpile(text, dialect), values).fetchall() == [(expected,)]
