@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
+from neurolake.incoming import Incoming
 from neurolake.query import Alive, Kind, Plan, Request, new_query_id
 from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, quote
@@ -67,16 +68,27 @@ def load(
 
 
 def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:
-    relation_sql, attached = _readable(cursor, data)
+    if isinstance(data, str | Path):
+        located = relation.locate(str(data), None)
+        source = relation.reader(located.location, located.format, {})
+        return _from(cursor, source, target, mode, keys, temporary)
+    incoming, name = Incoming(arrow(data)), f"_neurolake_{secrets.token_hex(6)}"
+    cursor.attach(name, incoming.data)
     try:
-        existing = _columns(cursor, target, temporary)
-        steps = _steps(_sql(target, temporary), relation_sql, mode, keys, existing, temporary, target)
+        return _from(cursor, quote(name), target, mode, keys, temporary)
+    except errors.NeuroLakeError as problem:
+        raise incoming.blame(problem) from None
+    finally:
+        cursor.detach(name)
+
+
+def _from(cursor: Cursor, source: str, target: Name, mode: str, keys: Sequence[str], temporary: bool) -> int:
+    existing = _columns(cursor, target, temporary)
+    steps = _steps(_sql(target, temporary), source, mode, keys, existing, temporary, target)
+    try:
         counts = [cursor.run(step) for step in steps]
     except errors.InvalidRequest as problem:
         raise _twice(problem, keys) from None
-    finally:
-        if attached:
-            cursor.detach(attached)
     return max(counts[-2:]) if mode == "upsert" else counts[-1]
 
 
@@ -88,15 +100,6 @@ def _twice(problem: errors.InvalidRequest, keys: Sequence[str]) -> errors.Invali
         code="keys_not_unique",
         next_step="Keep one row for each key, then load again.",
     )
-
-
-def _readable(cursor: Cursor, data: object) -> tuple[str, str | None]:
-    if isinstance(data, str | Path):
-        located = relation.locate(str(data), None)
-        return relation.reader(located.location, located.format, {}), None
-    name = f"_neurolake_{secrets.token_hex(6)}"
-    cursor.attach(name, arrow(data))
-    return quote(name), name
 
 
 def arrow(data: object) -> pa.Table | pa.RecordBatchReader:

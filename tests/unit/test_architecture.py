@@ -24,7 +24,14 @@ IMPORT_CPU_S_MAX = 0.3
 # The longest name that fits counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("neurolake.errors",),
-    ("neurolake.interrupts", "neurolake.journal", "neurolake.observe", "neurolake.query", "neurolake.spill"),
+    (
+        "neurolake.interrupts",
+        "neurolake.journal",
+        "neurolake.observe",
+        "neurolake.query",
+        "neurolake.spill",
+        "neurolake.incoming",
+    ),
     ("neurolake.sql", "neurolake.config", "neurolake.formats"),
     ("neurolake.home", "neurolake._duckdb", "neurolake.adbc", "neurolake.catalog", "neurolake.sources"),
     ("neurolake.optimizer", "neurolake.governance", "neurolake.procedures"),
