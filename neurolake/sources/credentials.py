@@ -32,7 +32,7 @@ RENEW_BEFORE_S = 300.0
 REFRESHED_VALID_S = 600.0
 """The AWS tools renew passing keys when less than this is left, so what they hand out lives as long."""
 METADATA_TIMEOUT_S = 1.0
-"""How long the instance role's service may take to answer: where there is none, it never does."""
+"""How long each of two questions to the instance role's service may take: where there is none, it never answers."""
 
 _ALIASES = {"s3a": "s3", "s3n": "s3", "abfss": "abfs", "gcs": "gs"}
 _PLAIN_KEYS = frozenset(("endpoint", "region", "path_style", "profile", "anonymous", "allow_http", "ca_file", "driver"))
@@ -183,7 +183,7 @@ class Access(NamedTuple):
 
 
 def s3_access(config: StorageConfig, resolve: Resolve, bucket: str = "bucket") -> Access:
-    """Find the keys, region and endpoint of a table. May ask the instance role's service, for about a second.
+    """Find the keys, region and endpoint of a table. May ask the instance role's service, for two seconds.
 
     Args:
         config: the table.

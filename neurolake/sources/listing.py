@@ -94,8 +94,7 @@ def folder_of(key: str) -> str:
     >>> folder_of("raw/y=*/x.csv"), folder_of("*.csv")
     ('raw', '')
     """
-    before = key[: _MAGIC.search(key).start()] if has_magic(key) else key  # type: ignore[union-attr]
-    return before.rpartition("/")[0]
+    return _MAGIC.split(key, maxsplit=1)[0].rpartition("/")[0]
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from storage import FaultyProxy, Lakeside, S3Server, tpch, unique
+from faulty_proxy import FaultyProxy
+from storage import Lakeside, S3Server, tpch, unique
 
 from neurolake.sources.storage import StorageOptions
 
@@ -53,8 +54,12 @@ def lakeside(s3_server: S3Server) -> Iterator[Callable[..., Lakeside]]:
     """Makes a DuckDB instance with our storage attached, as the engine has it."""
     opened: list[Lakeside] = []
 
-    def make(endpoint: str | None = None, options: StorageOptions | None = None, **values: str) -> Lakeside:
-        abandoned = values.pop("abandoned", None)
+    def make(
+        endpoint: str | None = None,
+        options: StorageOptions | None = None,
+        abandoned: Callable[[str], bool] | None = None,
+        **values: str,
+    ) -> Lakeside:
         made = Lakeside({"s3://": s3_server.settings(endpoint, **values)}, options, abandoned)
         opened.append(made)
         return made

@@ -12,9 +12,10 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import unquote
 
+import faulty_proxy
 import pytest
-import storage
-from storage import Asked, Fault, FaultyProxy, Lakeside, fingerprint
+from faulty_proxy import Asked, Fault, FaultyProxy
+from storage import Lakeside, fingerprint
 
 from neurolake.errors import NeuroLakeError
 from neurolake.sources.storage import StorageOptions
@@ -261,14 +262,14 @@ class TestReplaced:
 
 
 FAULTS: dict[str, Fault] = {
-    "503": storage.status(503),
-    "429": storage.status(429),
-    "reset before the answer": storage.reset(-1),
-    "reset in the answer": storage.reset(10),
-    "body ends early": storage.short(),
-    "range comes back shorter": storage.fewer_bytes(),
-    "silent before the answer": storage.stall(-1),
-    "silent in the answer": storage.stall(10),
+    "503": faulty_proxy.status(503),
+    "429": faulty_proxy.status(429),
+    "reset before the answer": faulty_proxy.reset(-1),
+    "reset in the answer": faulty_proxy.reset(10),
+    "body ends early": faulty_proxy.short(),
+    "range comes back shorter": faulty_proxy.fewer_bytes(),
+    "silent before the answer": faulty_proxy.stall(-1),
+    "silent in the answer": faulty_proxy.stall(10),
 }
 
 
@@ -302,7 +303,7 @@ class TestFaults:
         twice = 2 if name == "reset before the answer" else 1
         assert 1 + QUICK.retries <= before.count(is_read) <= twice * (1 + QUICK.retries)
 
-    @pytest.mark.parametrize("fault", [storage.short(), storage.reset(1000), storage.status(500)])
+    @pytest.mark.parametrize("fault", [faulty_proxy.short(), faulty_proxy.reset(1000), faulty_proxy.status(500)])
     def test_a_download_that_breaks_off(
         self, lake: Lakeside, web: WebServer, before: FaultyProxy, local: str, fault: Fault
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,17 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from storage import (
-    ACCESS_KEY,
-    READER_BUCKET,
-    READER_KEY,
-    READER_SECRET,
-    SECRET_KEY,
-    FaultyProxy,
-    Lakeside,
-    S3Server,
-    fingerprint,
-)
+from faulty_proxy import FaultyProxy
+from storage import ACCESS_KEY, READER_BUCKET, READER_KEY, READER_SECRET, SECRET_KEY, Lakeside, S3Server, fingerprint
 
 from neurolake.errors import NeuroLakeError
 from neurolake.sources.router import RemoteFile
@@ -104,7 +94,7 @@ class TestAnswers:
         s3_server.put_many(bucket, {f"{name}.parquet": parquet(name=[name]) for name in names})
         lake = lakeside()
         found = lake.rows(f"SELECT name, filename FROM read_parquet('s3://{bucket}/**/*.parquet', filename := true)")
-        assert dict(found) == {name: f"s3://{bucket}/{name}.parquet" for name in names}
+        assert {row[0]: row[1] for row in found} == {name: f"s3://{bucket}/{name}.parquet" for name in names}
         for name in names:
             path = f"s3://{bucket}/{name}.parquet".replace("'", "''")
             if "*" not in name and "?" not in name:
@@ -369,7 +359,3 @@ def _open(lake: Lakeside, path: str) -> RemoteFile:
 
     lake.storage.attach(Connection())
     return opened[0]
-
-
-def test_messages_match_no_secret_pattern() -> None:
-    assert re.compile("AKIA").search(ACCESS_KEY), "the tests above look for real-looking keys"

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import faulty_proxy
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import storage
-from storage import ACCESS_KEY, SECRET_KEY, Answer, Asked, Fault, FaultyProxy, Lakeside, S3Server, fingerprint
+from faulty_proxy import Answer, Asked, Fault, FaultyProxy
+from storage import ACCESS_KEY, SECRET_KEY, Lakeside, S3Server, fingerprint
 
 from neurolake.errors import NeuroLakeError
 from neurolake.sources.storage import StorageOptions
@@ -37,16 +38,16 @@ def is_head(asked: Asked) -> bool:
 
 
 PASSING: dict[str, Fault] = {
-    "internal error": storage.status(500),
-    "slow down": storage.status(503, "SlowDown"),
-    "too many requests": storage.status(429, "TooManyRequests"),
-    "request timeout": storage.status(408, "RequestTimeout"),
-    "reset before the answer": storage.reset(-1),
-    "reset in the answer": storage.reset(1000),
-    "body ends early": storage.short(),
-    "range comes back shorter": storage.fewer_bytes(),
-    "silent before the answer": storage.stall(-1),
-    "silent in the answer": storage.stall(1000),
+    "internal error": faulty_proxy.status(500),
+    "slow down": faulty_proxy.status(503, "SlowDown"),
+    "too many requests": faulty_proxy.status(429, "TooManyRequests"),
+    "request timeout": faulty_proxy.status(408, "RequestTimeout"),
+    "reset before the answer": faulty_proxy.reset(-1),
+    "reset in the answer": faulty_proxy.reset(1000),
+    "body ends early": faulty_proxy.short(),
+    "range comes back shorter": faulty_proxy.fewer_bytes(),
+    "silent before the answer": faulty_proxy.stall(-1),
+    "silent in the answer": faulty_proxy.stall(1000),
 }
 
 
@@ -77,7 +78,7 @@ class TestPassingFaults:
         assert lake.storage.refresh("s3://tpch/lineitem.parquet").entries[0].size == lineitem.stat().st_size
         assert len(lake.storage.refresh("s3://tpch/line*.parquet").entries) == 1
 
-    @pytest.mark.parametrize("fault", [storage.cut_listing(), storage.short(), storage.reset(100)])
+    @pytest.mark.parametrize("fault", [faulty_proxy.cut_listing(), faulty_proxy.short(), faulty_proxy.reset(100)])
     def test_a_listing_that_breaks_off_is_asked_for_again(
         self, lakeside: Make, s3_server: S3Server, bucket: str, proxy: FaultyProxy, fault: Fault
     ) -> None:
@@ -99,7 +100,7 @@ class TestPassingFaults:
             queries = [pool.submit(lake.rows, fingerprint(REMOTE)) for _ in range(4)]
             assert [query.result() for query in queries] == [local] * 4
 
-    @pytest.mark.parametrize("fault", [storage.fewer_bytes(), storage.status(503)])
+    @pytest.mark.parametrize("fault", [faulty_proxy.fewer_bytes(), faulty_proxy.status(503)])
     def test_the_general_driver_refuses_short_answers_too(
         self, lakeside: Make, lineitem: Path, proxy: FaultyProxy, fault: Fault
     ) -> None:
@@ -138,7 +139,7 @@ class TestLastingFaults:
     def test_in_mid_stream(self, lakeside: Make, s3_server: S3Server, bucket: str, proxy: FaultyProxy) -> None:
         s3_server.put(bucket, "x.parquet", _grouped(tuple(range(40))))
         lake = lakeside(proxy.endpoint, QUICK)
-        proxy.inject(storage.status(500), when=lambda asked: asked.is_read and _late(asked))
+        proxy.inject(faulty_proxy.status(500), when=lambda asked: asked.is_read and _late(asked))
         cursor = lake.instance.cursor()
         reader = cursor.stream(f"FROM 's3://{bucket}/x.parquet'")
         rows = 0
@@ -151,7 +152,7 @@ class TestLastingFaults:
 
     def test_a_listing_that_stays_broken(self, lakeside: Make, proxy: FaultyProxy) -> None:
         lake = lakeside(proxy.endpoint, QUICK)
-        proxy.inject(storage.cut_listing(), when=is_list)
+        proxy.inject(faulty_proxy.cut_listing(), when=is_list)
         with pytest.raises(NeuroLakeError) as caught:
             lake.storage.refresh("s3://tpch/*.parquet")
         assert caught.value.code == "source_truncated"
@@ -160,7 +161,7 @@ class TestLastingFaults:
     @pytest.mark.usefixtures("lineitem")
     def test_the_lake_works_again_when_storage_does(self, lakeside: Make, proxy: FaultyProxy) -> None:
         lake = lakeside(proxy.endpoint, StorageOptions(retries=0))
-        proxy.inject(storage.status(500), when=is_read)
+        proxy.inject(faulty_proxy.status(500), when=is_read)
         lake.problem(f"SELECT sum(l_quantity) FROM {REMOTE}")
         proxy.heal()
         assert lake.rows(f"SELECT count(l_comment) FROM {REMOTE}") == [(600_572,)]
@@ -250,7 +251,7 @@ class TestSilentServer:
     def test_a_read_is_given_up_at_once(
         self, lake: Lakeside, proxy: FaultyProxy, stopped: set[str], after: int
     ) -> None:
-        proxy.inject(storage.stall(after), when=is_read)
+        proxy.inject(faulty_proxy.stall(after), when=is_read)
         with ThreadPoolExecutor() as pool:
             query = pool.submit(lake.problem, f"SELECT sum(l_quantity) FROM {REMOTE}")
             _until(lambda: proxy.count(is_read) > 0)
@@ -260,7 +261,7 @@ class TestSilentServer:
             assert time.monotonic() - began < 1
 
     def test_so_is_a_statement_in_mid_scan(self, lake: Lakeside, proxy: FaultyProxy, stopped: set[str]) -> None:
-        proxy.inject(storage.stall(500), when=lambda asked: asked.is_read and proxy.count(is_read) > 8)
+        proxy.inject(faulty_proxy.stall(500), when=lambda asked: asked.is_read and proxy.count(is_read) > 8)
         with ThreadPoolExecutor() as pool:
             query = pool.submit(lake.problem, f"SELECT sum(l_quantity), max(l_comment) FROM {REMOTE}")
             _until(lambda: proxy.count(is_read) > 8)
@@ -271,7 +272,7 @@ class TestSilentServer:
             assert time.monotonic() - began < 1
 
     def test_so_is_a_listing(self, lake: Lakeside, proxy: FaultyProxy, stopped: set[str]) -> None:
-        proxy.inject(storage.stall(-1), when=is_list)
+        proxy.inject(faulty_proxy.stall(-1), when=is_list)
         pattern = "s3://tpch/**/*.parquet"
         with ThreadPoolExecutor() as pool:
             listing = pool.submit(lake.storage.refresh, pattern)
@@ -286,7 +287,7 @@ class TestSilentServer:
         lake.storage.refresh(one)
         lake.storage.refresh(other)
         stopped |= {"s3://tpch/lineitem.parquet"}
-        proxy.inject(storage.delay(0.5), when=is_read)
+        proxy.inject(faulty_proxy.delay(0.5), when=is_read)
         with ThreadPoolExecutor() as pool:
             query = pool.submit(lake.rows, f"SELECT count(*) FROM '{one}'")
             _until(lambda: proxy.count(is_read) > 0)
@@ -295,7 +296,7 @@ class TestSilentServer:
 
     def test_nobody_else_waits(self, lake: Lakeside, proxy: FaultyProxy, lineitem: Path, stopped: set[str]) -> None:
         """Sixteen silent statements on an instance with two threads, and the others go on."""
-        proxy.inject(storage.stall(100), when=is_read)
+        proxy.inject(faulty_proxy.stall(100), when=is_read)
         with ThreadPoolExecutor(16) as pool:
             silent = [pool.submit(lake.problem, f"SELECT sum(l_quantity) FROM {REMOTE}") for _ in range(16)]
             _until(lambda: proxy.count(is_read) > 0)
@@ -310,7 +311,7 @@ class TestSilentServer:
         self, lake: Lakeside, s3_server: S3Server, bucket: str, proxy: FaultyProxy, stopped: set[str]
     ) -> None:
         s3_server.put(bucket, "x.parquet", _grouped((1,)))
-        proxy.inject(storage.stall(100), when=lambda asked: asked.is_read and "lineitem" in asked.path)
+        proxy.inject(faulty_proxy.stall(100), when=lambda asked: asked.is_read and "lineitem" in asked.path)
         with ThreadPoolExecutor() as pool:
             query = pool.submit(lake.problem, f"SELECT sum(l_quantity) FROM {REMOTE}")
             _until(lambda: proxy.count(is_read) > 0)
@@ -319,7 +320,7 @@ class TestSilentServer:
             assert query.result(5).code == "cancelled"
 
     def test_its_connection_is_closed(self, lake: Lakeside, proxy: FaultyProxy, stopped: set[str]) -> None:
-        proxy.inject(storage.stall(100), when=is_read)
+        proxy.inject(faulty_proxy.stall(100), when=is_read)
         with ThreadPoolExecutor() as pool:
             query = pool.submit(lake.problem, f"SELECT sum(l_quantity) FROM {REMOTE}")
             _until(lambda: proxy.count(is_read) > 0)
@@ -329,11 +330,11 @@ class TestSilentServer:
 
     def test_who_is_not_watched_waits_for_its_time_limit(self, lakeside: Make, proxy: FaultyProxy) -> None:
         lake = lakeside(proxy.endpoint, StorageOptions(stall_timeout_s=0.6, retries=0), abandoned=lambda location: True)
-        proxy.inject(storage.stall(-1), when=is_read)
+        proxy.inject(faulty_proxy.stall(-1), when=is_read)
         assert lake.problem(f"SELECT count(*) FROM {REMOTE}").code == "source_unreachable"
 
     def test_closing_the_lake_ends_it(self, lake: Lakeside, proxy: FaultyProxy) -> None:
-        proxy.inject(storage.stall(-1), when=is_list)
+        proxy.inject(faulty_proxy.stall(-1), when=is_list)
         with ThreadPoolExecutor() as pool:
             listing = pool.submit(lake.storage.refresh, "s3://tpch/*.parquet")
             _until(lambda: proxy.count(is_list) > 0)
@@ -367,13 +368,13 @@ class TestForLong:
         data = _grouped(tuple(range(10)))
         s3_server.put(bucket, "x.parquet", data)
         lake = lakeside(proxy.endpoint, StorageOptions(stall_timeout_s=1, request_timeout_s=30))
-        proxy.inject(storage.slow(len(data) / 4), when=is_read)
+        proxy.inject(faulty_proxy.slow(len(data) / 4), when=is_read)
         assert lake.rows(f"SELECT count(v), sum(v) FROM 's3://{bucket}/x.parquet'") == [(200_000, 900_000)]
 
     @pytest.mark.faults
     def test_a_line_too_slow_ends_by_the_time_limit(self, lakeside: Make, proxy: FaultyProxy, lineitem: Path) -> None:
         lake = lakeside(proxy.endpoint, StorageOptions(stall_timeout_s=1, request_timeout_s=2, retries=1))
-        proxy.inject(storage.slow(1000), when=is_read)
+        proxy.inject(faulty_proxy.slow(1000), when=is_read)
         began = time.monotonic()
         assert lake.problem(f"SELECT sum(l_quantity) FROM {REMOTE}").code == "source_unreachable"
         assert time.monotonic() - began < 10

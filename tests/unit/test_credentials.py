@@ -139,8 +139,7 @@ class TestKeys:
         )
         (tmp_path / "config").write_text("[profile mine]\nregion=eu-north-1\nendpoint_url=https://s3.example\n")
         access = s3_access(table(profile="mine"), resolve_secret)
-        assert access == (access.endpoint, "eu-north-1", True, Keys(*SECRETS[:2]))
-        assert access.endpoint == "https://s3.example"
+        assert access == credentials.Access("https://s3.example", "eu-north-1", True, Keys(*SECRETS[:2]))
         default = s3_access(StorageConfig(), resolve_secret).keys
         assert default is not None and default.access_key_id == "D"
         monkeypatch.setenv("AWS_PROFILE", "mine")
