@@ -156,8 +156,23 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             return known, handle
         plan, requests = self._plan(session, command, alive)
         bound = session.statement(command.handle).bound if isinstance(command, PreparedQuery) else None
-        handle, _ = session.issue(plan=plan, requests=requests, bound=bound)
-        return None if plan.schema is None else plain_schema(plan.schema), handle
+        schema = self._common_schema(plan, requests, alive)
+        handle, _ = session.issue(plan=plan, requests=requests, bound=bound, schema=schema)
+        return None if schema is None else plain_schema(schema), handle
+
+    def _common_schema(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Schema | None:
+        """One schema for the rows of every set of parameters: a NULL in the first must not decide for all."""
+        if plan.kind is not Kind.SELECT or len(requests) < 2:
+            return plan.schema
+        schemas = [self.engine.plan(request, alive).schema for request in requests]
+        try:
+            return pa.unify_schemas([schema for schema in schemas if schema is not None], promote_options="permissive")
+        except pa.ArrowException:
+            raise errors.InvalidRequest(
+                "The rows of parameters lead to columns of different types.",
+                code="parameters",
+                next_step="Cast the parameters in the statement, such as ?::DOUBLE.",
+            ) from None
 
     def _plan(
         self, session: FlightSession, command: Command, alive: Callable[[], bool]
@@ -202,9 +217,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
             return paflight.RecordBatchStream(table)
         cutter = BatchCutter(
-            first.schema, batch_bytes=self.settings.batch_bytes, message_bytes_max=self.settings.message_bytes_max
+            held.schema or first.schema,
+            batch_bytes=self.settings.batch_bytes,
+            message_bytes_max=self.settings.message_bytes_max,
         )
-        batches = _Stream(session, first, results, cutter)
+        batches = _Stream(session, first, results, cutter, held.schema or first.schema)
         return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(cutter.schema, Guarded(batches)))
 
     def _answer(self, plan: Plan, held: Ticket, alive: Callable[[], bool]) -> pa.Table:
@@ -218,8 +235,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
 class _Stream:
     """The batches of one DoGet, cut for the wire; ends its result when the client leaves, however it leaves."""
 
-    def __init__(self, session: FlightSession, first: Result, rest: Iterator[Result], cutter: BatchCutter) -> None:
+    def __init__(
+        self, session: FlightSession, first: Result, rest: Iterator[Result], cutter: BatchCutter, schema: pa.Schema
+    ) -> None:
         self._session = session
+        self._schema = schema
         self._result: Result | None = first
         self._rest = rest
         self._cut = cutter.cut
@@ -237,8 +257,14 @@ class _Stream:
             if batch is None:
                 self._result = next(self._rest, None)
             elif batch.num_rows:
-                self._pieces = list(self._cut(batch))[::-1]
+                self._pieces = list(self._cut(self._fitted(batch)))[::-1]
         return self._pieces.pop()
+
+    def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.schema.types == self._schema.types:
+            return batch
+        columns = [column.cast(field.type) for column, field in zip(batch.columns, self._schema, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def __del__(self) -> None:
         self._session.busy -= 1

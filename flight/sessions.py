@@ -41,6 +41,7 @@ class Ticket:
     plan: Plan | None = None
     requests: tuple[Request, ...] = ()
     bound: list[pa.RecordBatch] | None = None
+    schema: pa.Schema | None = None
     command: Any = None
     answer: Any = None
     fetched: bool = False

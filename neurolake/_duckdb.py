@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 from duckdb import _seam
+from duckdb.sqltypes import DuckDBPyType
 
 from neurolake import errors
 from neurolake.sql.text import quote
@@ -373,6 +374,16 @@ class Cursor:
         if self._instance.options.recover and (found := self._instance.options.recover(error)):
             return found
         return self._problem(duckdb.InternalException(text))
+
+
+def typed(value: object, duckdb_type: str) -> Any:
+    """A parameter of this type, whatever type the value would have by itself."""
+    return duckdb.Value(value, DuckDBPyType(duckdb_type))
+
+
+def untyped(value: object) -> object:
+    """The value alone of what `typed` made."""
+    return value.object if isinstance(value, duckdb.Value) else value
 
 
 def timestamp_ns(value: int) -> Any:

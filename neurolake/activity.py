@@ -134,8 +134,11 @@ class Activities:
         return list(self._by_id.values())
 
     def uses(self, location: str) -> bool:
-        """Whether any statement that still matters reads this location."""
-        return any(activity.problem is None for activity in self.snapshot() if location.startswith(activity.sources))
+        """Whether any statement that still matters reads this location, or may: a literal path is nobody's source."""
+        return any(
+            activity.problem is None and (not activity.sources or location.startswith(activity.sources))
+            for activity in self.snapshot()
+        )
 
     def stop_all(self, problem: Callable[[], errors.Stopped]) -> None:
         """Stop everything that runs."""

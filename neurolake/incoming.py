@@ -47,7 +47,7 @@ class Incoming:
         if isinstance(data, pa.Table):
             for batch in data.to_batches() if self._fine else ():
                 self._check_values(batch)
-            self.data = data
+            self.data = pa.Table.from_batches([_rebased(batch) for batch in data.to_batches()], data.schema)
         else:
             self.data = pa.RecordBatchReader.from_batches(data.schema, self._watched(data))
 
@@ -59,7 +59,7 @@ class Incoming:
         try:
             for batch in reader:
                 self._check_values(batch)
-                yield batch
+                yield _rebased(batch)
         except errors.NeuroLakeError as problem:
             self._problem = problem
             raise
@@ -75,6 +75,16 @@ class Incoming:
                     code="type",
                     next_step="Round them to microseconds.",
                 )
+
+
+def _rebased(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A copy where nested columns are slices: the engine refuses a slice of structures in structures."""
+    if not any(column.offset and pat.is_nested(column.type) for column in batch.columns):
+        return batch
+    sink = pa.BufferOutputStream()  # the one way to copy that knows every type
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return pa.ipc.open_stream(sink.getvalue()).read_next_batch()
 
 
 def _check_names(fields: Iterable[pa.Field], of: str) -> None:

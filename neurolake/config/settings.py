@@ -30,7 +30,9 @@ _CLIENT = frozenset(("LAKE", "URI", "USER", "PASSWORD", "TOKEN", "TLS_CA", "REPO
 """Variables that say where a command connects; they are no settings of a lake."""
 _KUBERNETES = re.compile(r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _KUBERNETES_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-_OPEN_STORAGE_KEYS = frozenset(("endpoint", "region", "path_style", "profile", "driver", "allow_http"))
+_OPEN_STORAGE_KEYS = frozenset(
+    ("endpoint", "region", "path_style", "profile", "driver", "allow_http", "anonymous", "ca_file")
+)
 _HIDDEN = "***"
 
 

@@ -55,11 +55,12 @@ class Engine:
             settings.concurrent_statements_max, settings.queue_length_max, settings.queue_wait_s
         )
         self.store = Store(None if in_memory else home.system)
+        uses = self.activities.uses  # not `self`: the storage outlives it, and would keep its connection alive
         self.storage = Storage(
             settings.storage,
             resolve=resolve_secret,
             options=StorageOptions.of(settings),
-            abandoned=lambda location: not self.activities.uses(location),
+            abandoned=lambda location: not uses(location),
         )
         self.instance = Instance(self._instance_options())
         self.catalog = Catalog(self.store)
@@ -194,7 +195,7 @@ class Engine:
                 return plan
             if request.values is None or (plan.schema is not None and plan.kind is not Kind.SELECT):
                 return evolve(plan, request=request)
-            if plan.schema is not None and not plan.parameters:
+            if plan.schema is not None and not plan.parameters and plan.request.values is None:
                 return evolve(plan, request=request)
         again = self.plan_within(request, activity)
         if plan.schema is not None and again.schema != plan.schema and request.values is None:

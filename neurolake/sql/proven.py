@@ -20,7 +20,8 @@ Check = Callable[[exp.Expression, str], str | None]
 _ALL = frozenset(("snowflake", "bigquery", "postgres", "spark", "trino"))
 
 STRUCTURE: frozenset[type[exp.Expression]] = frozenset((
-    exp.Add, exp.Alias, exp.All, exp.And, exp.Any, exp.Between, exp.Boolean, exp.CTE, exp.Case, exp.Column, exp.ColumnConstraint,
+    exp.Add, exp.Alias, exp.All, exp.And, exp.Any, exp.Between, exp.Boolean, exp.CTE, exp.Case, exp.Column,
+    exp.ColumnConstraint,
     exp.ColumnDef, exp.Create, exp.Cube, exp.DPipe, exp.DataType, exp.DataTypeParam, exp.Delete, exp.Distinct, exp.Div,
     exp.Drop, exp.EQ, exp.Escape, exp.Except, exp.Exists, exp.Fetch, exp.Filter, exp.From, exp.GT, exp.GTE, exp.Group,
     exp.GroupingSets, exp.Having, exp.ILike, exp.Identifier, exp.If, exp.IgnoreNulls, exp.In, exp.Insert, exp.IntDiv,
