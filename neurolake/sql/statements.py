@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from neurolake import errors
-from neurolake._duckdb import Cursor, Values
+from neurolake._duckdb import Cursor, Values, untyped
 from neurolake.query import Kind
 from neurolake.sql.text import literal, split_identifier
 
@@ -301,9 +301,9 @@ def _parameter(identifier: str, values: Values) -> Any:
         return Unbound
     try:
         if isinstance(values, Mapping):
-            return values[identifier]
+            return untyped(values[identifier])
         if isinstance(values, Sequence):
-            return values[int(identifier) - 1]
+            return untyped(values[int(identifier) - 1])
     except (KeyError, IndexError, ValueError):
         pass
     raise errors.InvalidRequest(f"The parameter {identifier} has no value.", code="parameter_missing")
