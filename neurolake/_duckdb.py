@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ from duckdb import _seam
 from duckdb.sqltypes import DuckDBPyType
 
 from neurolake import errors
+from neurolake.engine_errors import Recover, pass_on_ctrl_c, restarted, translate, translate_stream
 from neurolake.sql.text import quote
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ REOPEN_WAIT_S = 5.0
 DUCKDB_VERSION: str = duckdb.__version__
 
 Values = Sequence[object] | Mapping[str, object] | None
-
-Recover = Callable[[BaseException], errors.NeuroLakeError | None]
 
 
 class Parsed(NamedTuple):
@@ -225,7 +223,7 @@ class Cursor:
     def _open(self) -> Any:
         """The connection, unless a restart of the engine has taken it away."""
         if self._raw is None:
-            raise _restarted()
+            raise restarted()
         return self._raw
 
     def parse(self, text: str) -> list[Parsed]:
@@ -356,24 +354,20 @@ class Cursor:
         self.close()
 
     def _problem(self, error: Exception) -> errors.NeuroLakeError:
-        _pass_on_ctrl_c(error)
-        problem = translate(error, self._instance.options.recover)
-        if problem.code == "engine_restarted":
-            self._instance.reopen(self.generation)
-        return problem
+        pass_on_ctrl_c(error)
+        return self._noticed(translate(error, self._instance.options.recover))
 
     def stream_problem(self, error: BaseException) -> errors.NeuroLakeError:
         """The typed form of what a stream of this cursor raised (Arrow wraps DuckDB's exceptions in OSError)."""
-        _pass_on_ctrl_c(error)
+        pass_on_ctrl_c(error)
         if self._raw is None or self.generation != self._instance.generation:
-            return _restarted()
-        text = str(error)
-        for prefix, kind in _PREFIXES.items():
-            if text.startswith(prefix):
-                return self._problem(kind(text))
-        if self._instance.options.recover and (found := self._instance.options.recover(error)):
-            return found
-        return self._problem(duckdb.InternalException(text))
+            return restarted()
+        return self._noticed(translate_stream(error, self._instance.options.recover))
+
+    def _noticed(self, problem: errors.NeuroLakeError) -> errors.NeuroLakeError:
+        if problem.code == "engine_restarted":
+            self._instance.reopen(self.generation)
+        return problem
 
 
 def typed(value: object, duckdb_type: str) -> Any:
@@ -406,105 +400,3 @@ def _plain(values: Values) -> Any:
     if values is None:
         return None
     return dict(values) if isinstance(values, Mapping) else list(values)
-
-
-_KINDS: dict[type[BaseException], type[errors.NeuroLakeError]] = {
-    duckdb.ParserException: errors.SyntaxProblem,
-    duckdb.SyntaxException: errors.SyntaxProblem,
-    duckdb.CatalogException: errors.NotFound,
-    duckdb.BinderException: errors.InvalidRequest,
-    duckdb.ConstraintException: errors.ConstraintViolated,
-    duckdb.ConversionException: errors.ConversionFailed,
-    duckdb.OutOfRangeException: errors.ConversionFailed,
-    duckdb.TypeMismatchException: errors.ConversionFailed,
-    duckdb.InvalidTypeException: errors.ConversionFailed,
-    duckdb.InterruptException: errors.Cancelled,
-    duckdb.NotImplementedException: errors.NotSupported,
-    duckdb.PermissionException: errors.AccessDenied,
-    duckdb.OutOfMemoryException: errors.LimitReached,
-    duckdb.IOException: errors.SourceFailed,
-    duckdb.SerializationException: errors.SourceFailed,
-    duckdb.HTTPException: errors.SourceFailed,
-    duckdb.TransactionException: errors.InvalidRequest,
-    duckdb.DependencyException: errors.InvalidRequest,
-    duckdb.InvalidInputException: errors.InvalidRequest,
-    duckdb.SequenceException: errors.InvalidRequest,
-}
-
-_CODES: dict[type[BaseException], str] = {
-    duckdb.BinderException: "binding",
-    duckdb.TransactionException: "transaction",
-    duckdb.DependencyException: "dependency",
-    duckdb.OutOfMemoryException: "memory_limit",
-}
-
-_NEXT: dict[type[BaseException], str] = {
-    duckdb.OutOfMemoryException: "Raise memory_bytes_max or temp_bytes_max, or make the statement hold less.",
-    duckdb.TransactionException: "ROLLBACK, then run the transaction again.",
-}
-
-_PREFIXES = {
-    "INTERRUPT Error": duckdb.InterruptException,
-    "Out of Memory Error": duckdb.OutOfMemoryException,
-    "Conversion Error": duckdb.ConversionException,
-    "Out of Range Error": duckdb.OutOfRangeException,
-    "Invalid Input Error": duckdb.InvalidInputException,
-    "Constraint Error": duckdb.ConstraintException,
-    "IO Error": duckdb.IOException,
-    "Binder Error": duckdb.BinderException,
-    "Catalog Error": duckdb.CatalogException,
-    "Not implemented Error": duckdb.NotImplementedException,
-    "Serialization Error": duckdb.SerializationException,
-    "FATAL Error": duckdb.FatalException,
-    "TransactionContext Error": duckdb.TransactionException,
-    "Permission Error": duckdb.PermissionException,
-    "Invalid Error": duckdb.InvalidInputException,
-}
-
-_HEAD = re.compile(r"^[A-Za-z]+(?: [A-Za-z]+)* Error: ")
-_FATAL = re.compile(r"database has been invalidated", re.IGNORECASE)
-
-
-def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
-    """The one map from DuckDB's exceptions to ours. `recover` gives back errors our own file systems raised."""
-    if recover is not None and (found := recover(error)):
-        return found
-    text = str(error)
-    if isinstance(error, duckdb.FatalException) or _FATAL.search(text):
-        logger.error("fatal engine error: %s", text)
-        return _restarted()
-    kind = next((k for k in type(error).__mro__ if k in _KINDS), None)
-    if kind is None or isinstance(error, duckdb.InternalException):
-        logger.error("engine error: %s", text)
-        return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
-    return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
-
-
-def _pass_on_ctrl_c(error: BaseException) -> None:
-    """DuckDB's Python layer hears Ctrl-C as well, and raises it under another name when it is the first to."""
-    if isinstance(error, RuntimeError) and "interrupted" in str(error).casefold():
-        raise KeyboardInterrupt from None
-
-
-def _restarted() -> errors.Unavailable:
-    return errors.Unavailable(
-        "The engine met a fatal error and was restarted; nothing committed is lost.",
-        code="engine_restarted",
-        next_step="Run the statement again.",
-    )
-
-
-def _shaped(kind: type[BaseException], message: str) -> errors.NeuroLakeError:
-    code, next_step = _CODES.get(kind), _NEXT.get(kind)
-    target = _KINDS[kind]
-    if kind is duckdb.InterruptException:
-        message = "The statement was cancelled."
-    elif kind is duckdb.CatalogException and "already exists" in message:
-        target = errors.AlreadyExists
-    elif kind is duckdb.IOException and "No space left on device" in message:
-        target, code = errors.LimitReached, "disk_full"
-        next_step = "Free space on the disk that holds the home folder, then run the statement again."
-    elif "configuration has been locked" in message:
-        message = "This setting belongs to the whole instance and cannot be changed by a statement."
-        code, next_step = "setting_locked", "Change it in neurolake.toml and start again."
-    return target(message, code=code, next_step=next_step)

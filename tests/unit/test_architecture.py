@@ -25,6 +25,7 @@ IMPORT_CPU_S_MAX = 0.3
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("neurolake.errors",),
     (
+        "neurolake.engine_errors",
         "neurolake.interrupts",
         "neurolake.journal",
         "neurolake.observe",
@@ -108,7 +109,7 @@ def _imports(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
 
 
 def layer(name: str) -> int:
-    """The layer of a module."""
+    """The layer of a module. A new one must be put somewhere."""
     name = f"{name}.__init__" if name in ("neurolake", "flight") else name
     fitting = [
         (len(prefix), number)
@@ -116,6 +117,7 @@ def layer(name: str) -> int:
         for prefix in prefixes
         if name == prefix or name.startswith(f"{prefix}.")
     ]
+    assert fitting, f"{name} stands in no layer"
     return max(fitting)[1]
 
 

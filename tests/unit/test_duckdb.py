@@ -14,7 +14,8 @@ import pytest
 from duckdb import _seam
 
 from neurolake import errors
-from neurolake._duckdb import Cursor, Instance, InstanceOptions, translate
+from neurolake._duckdb import Cursor, Instance, InstanceOptions
+from neurolake.engine_errors import translate
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""The one map from the engine's exceptions to ours, by the names DuckDB gives them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+
+from neurolake import errors
+
+logger = logging.getLogger("neurolake")
+
+Recover = Callable[[BaseException], errors.NeuroLakeError | None]
+"""Gives back what our own file systems raised inside the engine, if an exception is that."""
+
+_KINDS: dict[str, type[errors.NeuroLakeError]] = {
+    "ParserException": errors.SyntaxProblem,
+    "SyntaxException": errors.SyntaxProblem,
+    "CatalogException": errors.NotFound,
+    "BinderException": errors.InvalidRequest,
+    "ConstraintException": errors.ConstraintViolated,
+    "ConversionException": errors.ConversionFailed,
+    "OutOfRangeException": errors.ConversionFailed,
+    "TypeMismatchException": errors.ConversionFailed,
+    "InvalidTypeException": errors.ConversionFailed,
+    "InterruptException": errors.Cancelled,
+    "NotImplementedException": errors.NotSupported,
+    "PermissionException": errors.AccessDenied,
+    "OutOfMemoryException": errors.LimitReached,
+    "IOException": errors.SourceFailed,
+    "SerializationException": errors.SourceFailed,
+    "HTTPException": errors.SourceFailed,
+    "TransactionException": errors.InvalidRequest,
+    "DependencyException": errors.InvalidRequest,
+    "InvalidInputException": errors.InvalidRequest,
+    "SequenceException": errors.InvalidRequest,
+}
+
+_CODES: dict[str, str] = {
+    "BinderException": "binding",
+    "TransactionException": "transaction",
+    "DependencyException": "dependency",
+    "OutOfMemoryException": "memory_limit",
+}
+
+_NEXT: dict[str, str] = {
+    "OutOfMemoryException": "Raise memory_bytes_max or temp_bytes_max, or make the statement hold less.",
+    "TransactionException": "ROLLBACK, then run the transaction again.",
+}
+
+_PREFIXES = {
+    "INTERRUPT Error": "InterruptException",
+    "Out of Memory Error": "OutOfMemoryException",
+    "Conversion Error": "ConversionException",
+    "Out of Range Error": "OutOfRangeException",
+    "Invalid Input Error": "InvalidInputException",
+    "Constraint Error": "ConstraintException",
+    "IO Error": "IOException",
+    "Binder Error": "BinderException",
+    "Catalog Error": "CatalogException",
+    "Not implemented Error": "NotImplementedException",
+    "Serialization Error": "SerializationException",
+    "FATAL Error": "FatalException",
+    "TransactionContext Error": "TransactionException",
+    "Permission Error": "PermissionException",
+    "Invalid Error": "InvalidInputException",
+}
+
+_HEAD = re.compile(r"^[A-Za-z]+(?: [A-Za-z]+)* Error: ")
+_FATAL = re.compile(r"database has been invalidated", re.IGNORECASE)
+
+
+def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
+    """Our form of one of the engine's exceptions."""
+    if recover is not None and (found := recover(error)):
+        return found
+    return _named([kind.__name__ for kind in type(error).__mro__], str(error))
+
+
+def translate_stream(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
+    """Our form of what a stream raised: Arrow wraps the engine's exceptions, and keeps no more than their text."""
+    text = str(error)
+    for prefix, kind in _PREFIXES.items():
+        if text.startswith(prefix):
+            return _named([kind], text)
+    found = recover(error) if recover is not None else None
+    return found or _named([], text)
+
+
+def pass_on_ctrl_c(error: BaseException) -> None:
+    """DuckDB's Python layer hears Ctrl-C as well, and raises it under another name when it is the first to."""
+    if isinstance(error, RuntimeError) and "interrupted" in str(error).casefold():
+        raise KeyboardInterrupt from None
+
+
+def restarted() -> errors.Unavailable:
+    """What a statement is told that the engine's restart has ended."""
+    return errors.Unavailable(
+        "The engine met a fatal error and was restarted; nothing committed is lost.",
+        code="engine_restarted",
+        next_step="Run the statement again.",
+    )
+
+
+def _named(kinds: list[str], text: str) -> errors.NeuroLakeError:
+    if "FatalException" in kinds or _FATAL.search(text):
+        logger.error("fatal engine error: %s", text)
+        return restarted()
+    kind = next((kind for kind in kinds if kind in _KINDS), None)
+    if kind is None or "InternalException" in kinds:
+        logger.error("engine error: %s", text)
+        return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
+    return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
+
+
+def _shaped(kind: str, message: str) -> errors.NeuroLakeError:
+    code, next_step = _CODES.get(kind), _NEXT.get(kind)
+    target = _KINDS[kind]
+    if kind == "InterruptException":
+        message = "The statement was cancelled."
+    elif kind == "CatalogException" and "already exists" in message:
+        target = errors.AlreadyExists
+    elif kind == "IOException" and "No space left on device" in message:
+        target, code = errors.LimitReached, "disk_full"
+        next_step = "Free space on the disk that holds the home folder, then run the statement again."
+    elif "configuration has been locked" in message:
+        message = "This setting belongs to the whole instance and cannot be changed by a statement."
+        code, next_step = "setting_locked", "Change it in neurolake.toml and start again."
+    return target(message, code=code, next_step=next_step)
