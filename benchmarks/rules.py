@@ -23,16 +23,22 @@ QUICK_ROWS = 300_000
 ROUNDS = 7
 GROUP_ROWS = 20_000
 
+_LISTED = ", ".join(str(value * 2999) for value in range(2000))
 _CHAIN = " OR ".join(f"k = {value * 7919}" for value in range(200))
 
 STATEMENTS = {
     "case_condition": "SELECT count(*), max(v) FROM {t} WHERE CASE WHEN d >= DATE '1995-03-01' THEN 1 ELSE 0 END = 1 "
     "AND CASE WHEN d < DATE '1995-03-08' THEN TRUE ELSE FALSE END",
+    "integer_text": "SELECT count(*), max(v) FROM {t} WHERE id::VARCHAR IN ('123456', '3456789')",
     "or_to_in": f"SELECT count(*), max(v) FROM {{t}} WHERE {_CHAIN}",
     "strftime_range": "SELECT count(*), max(v) FROM {t} WHERE strftime(d, '%Y-%m') = '1995-03'",
-    "text_prefix": "SELECT count(*), max(v) FROM {t} WHERE d::VARCHAR LIKE '1995-03%'",
-    "day_shift": "SELECT count(*), max(v) FROM {t} WHERE d + INTERVAL 30 DAY > DATE '1998-08-01'",
-    "date_diff": "SELECT count(*), max(v) FROM {t} WHERE date_diff('day', d, DATE '1998-08-02') < 30",
+    "text_prefix": "SELECT count(*), max(v) FROM {t} WHERE ts::VARCHAR LIKE '1995-03%'",
+    "day_shift": "SELECT count(*), max(v) FROM {t} WHERE ts + INTERVAL 30 DAY > DATE '1998-08-01'",
+    "date_diff": "SELECT count(*), max(v) FROM {t} WHERE date_diff('month', ts, DATE '1995-08-02') = 2",
+    "calendar_range": "SELECT count(*), max(v) FROM {t} WHERE ts::DATE IN (DATE '1995-03-01', DATE '1996-03-01')",
+    "make_date": "SELECT count(*), max(v) FROM {t} WHERE make_date(y, m, 1) = DATE '1995-03-01'",
+    "long_list": f"SELECT count(*), max(v) FROM {{t}} WHERE id NOT IN ({_LISTED})",
+    "distinct_group": "SELECT count(*), max(n) FROM (SELECT DISTINCT k, count(*) AS n FROM {t} GROUP BY k)",
     "subquery_order": "SELECT count(*), max(v) FROM (SELECT * FROM {t} ORDER BY v, k)",
 }
 
@@ -55,8 +61,9 @@ def _data(folder: Path, rows: int) -> tuple[duckdb.DuckDBPyConnection, dict[str,
     connection = duckdb.connect(str(folder / "rules.duckdb"))
     connection.execute(
         "CREATE TABLE t AS SELECT DATE '1992-01-01' + (i * 2400 // ?)::INTEGER AS d, "
-        "(hash(i) % 1000000)::INTEGER AS k, (hash(i + 1) % 100000)::INTEGER AS v FROM range(?) r(i)",
-        [rows, rows],
+        "TIMESTAMP '1992-01-01' + to_microseconds(i * (2400 * 86400000000 // ?)) AS ts, i AS id, year(d) AS y, "
+        "month(d) AS m, (hash(i) % 1000000)::INTEGER AS k, (hash(i + 1) % 100000)::INTEGER AS v FROM range(?) r(i)",
+        [rows, rows, rows],
     )
     parquet = folder / "t.parquet"
     connection.execute(f"COPY t TO '{parquet}' (ROW_GROUP_SIZE {GROUP_ROWS})")
@@ -64,7 +71,7 @@ def _data(folder: Path, rows: int) -> tuple[duckdb.DuckDBPyConnection, dict[str,
 
 
 def _wins(connection: duckdb.DuckDBPyConnection, rule: str, sides: dict[str, str]) -> bool:
-    types = {"d": "DATE", "k": "INTEGER", "v": "INTEGER"}
+    types = {"d": "DATE", "ts": "TIMESTAMP", "id": "BIGINT", "y": "BIGINT", "m": "BIGINT", "k": "INTEGER"}
     won = False
     for side, relation in sides.items():
         written = STATEMENTS[rule].format(t=relation)

@@ -1,6 +1,6 @@
 """Rules that rewrite a statement where DuckDB's own optimiser does not, each proven to change only the work.
 
-A statement no rule's trigger words occur in costs one regular expression. A rule replaces a stretch of the user's text
+A statement without the words that rules look for costs a few microseconds. A rule replaces a stretch of the user's text
 and leaves the rest byte for byte; what it made counts only if it parses to exactly the tree it announced. In doubt the
 user's text runs.
 
@@ -14,7 +14,6 @@ user's text runs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,18 +24,59 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Context", "Optimised", "Rule", "optimise"]
 
+_TEXT_CAST = r"::\s*(?:varchar|text|string|b?p?char)\b|\bcast\b"
+_TODAY = r"(?:current_date|today\s*\(\s*\))"
+
 RULES: tuple[Rule, ...] = (
-    Rule("case_condition", (r"\bcase\b", r"\bwhere\b")),
-    Rule("or_to_in", (r"\bor\b(?:.*?\bor\b){6}",)),
-    Rule("strftime_range", (r"\bstrftime\b",), frozenset(("strftime",))),
-    Rule("text_prefix", (r"\blike\b", r"::|\bcast\b")),
-    Rule("day_shift", (r"\binterval\b",)),
-    Rule("date_diff", (r"\bdate_?diff\b",), frozenset(("date_diff", "datediff"))),
-    Rule("subquery_order", (r"\(\s*(?:select|from)\b.*\border\s+by\b",)),
+    Rule("case_condition", ("case", "if"), (r"\bcase\b|\bi?if\s*\(", r"\bwhere\b|\bon\b"), frozenset(("if", "iif"))),
+    Rule("integer_text", ("::", "cast"), (_TEXT_CAST, r"'-?\d+'")),
+    Rule("or_to_in", ("or",), (r"\bor\b(?:.*?\bor\b){6}",)),
+    Rule("strftime_range", ("strftime",), (), frozenset(("strftime",))),
+    Rule(
+        "text_prefix",
+        ("::", "cast"),
+        (_TEXT_CAST, r"'\d{4}"),
+        frozenset(("left", "substr", "substring", "starts_with")),
+    ),
+    Rule(
+        "day_shift",
+        ("interval", "+", "-"),
+        (
+            r"[\w\")]\s*[+-]\s*(?:interval\b|\d+\s*(?:[<>=)]|between\b|in\b))"
+            r"|\binterval\b[^+()]{1,30}\+\s*[\w\"]|[<>=]\s*[a-z_\"][\w.\"]*\s*[+-]\s*\d",
+        ),
+    ),
+    Rule(
+        "date_diff",
+        ("diff", "-"),
+        (rf"\bdate_?diff\b|\b{_TODAY}\s*\)?\s*-|-\s*\(?\s*{_TODAY}|\bdate\s*'[^']*'\s*-|-\s*\(?\s*date\s*'",),
+        frozenset(("date_diff", "datediff", "today", "current_date")),
+    ),
+    Rule(
+        "calendar_range",
+        ("trunc", "::", "cast", "year", "last_day"),
+        (
+            r"\bdate_?trunc\b|::\s*date\b|\bas\s+date\b|\byear\b|\blast_day\b",
+            r"\bin\s*\(|\bbetween\b|\bextract\b|\blast_day\b|\b100\b",
+        ),
+        frozenset(("date_trunc", "datetrunc", "year", "month", "date_part", "last_day")),
+    ),
+    Rule("make_date", ("make_date",), (), frozenset(("make_date",))),
+    Rule("long_list", (",",), (r"\bin\s*\((?:[^(),]*,){31}",), frozenset(("unnest", "string_split"))),
+    Rule(
+        "distinct_group",
+        ("distinct",),
+        (r"\bselect\s+distinct\b", r"\bgroup\s+by\b"),
+        frozenset(("count", "sum", "min", "max", "avg", "coalesce")),
+    ),
+    Rule(
+        "subquery_order",
+        ("order",),
+        (r"\border\s+by\s[^()]*\)", r"\(\s*(?:select|from|with)\b"),
+        frozenset(("count", "min", "max")),
+    ),
 )
 """In the order they are tried."""
-
-_ANY = re.compile("|".join(rule.triggers[0] for rule in RULES), re.IGNORECASE | re.DOTALL)
 
 
 class Optimised(NamedTuple):
@@ -54,9 +94,10 @@ def optimise(text: str, context: Context, *, off: Collection[str] = frozenset())
         context: what may be asked about its relations.
         off: names of rules that are not to fire.
     """
-    if _ANY.search(text) is None:
+    lowered = text.lower()
+    wanted = [rule for rule in RULES if rule.may_match(lowered, context.macros) and rule.name not in off]
+    if not wanted:
         return Optimised(text, ())
-    wanted = [rule for rule in RULES if rule.name not in off and rule.may_match(text, context.macros)]
     try:
         return _rewritten(text, context, wanted)
     except RecursionError:  # a statement nested deeper than Python's stack: it runs as written
@@ -67,7 +108,7 @@ def _rewritten(text: str, context: Context, wanted: list[Rule]) -> Optimised:
     from neurolake.optimizer.statement import Statement
 
     fired: list[str] = []
-    statement = Statement.read(text, context) if wanted else None
+    statement = Statement.read(text, context)
     for rule in wanted:
         if statement is None:
             break

@@ -11,7 +11,7 @@ from neurolake.optimizer.place import Place, conditions
 from neurolake.optimizer.statement import Statement
 
 _OPERATORS = {exp.EQ: "=", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<=", "in": "in", "between": "between"}
+FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<=", "in": "in", "between": "between"}
 """The operator that says the same with its sides exchanged, or of values that fall where the others rise."""
 
 INTEGERS = frozenset(
@@ -31,9 +31,14 @@ class Comparison:
     values: tuple[exp.Expression, ...]
 
 
-def comparisons(statement: Statement) -> Iterator[Comparison]:
-    """Every comparison that is a whole condition; those of two sides once each way round."""
-    for node, place in conditions(statement, *_OPERATORS, exp.Between, exp.In):
+def comparisons(statement: Statement, *, unequal: bool = False) -> Iterator[Comparison]:
+    """Every comparison that is a whole condition; those of two sides once each way round.
+
+    Args:
+        unequal: `<>` as well, which says next to nothing about where a value lies.
+    """
+    operators = _OPERATORS | ({exp.NEQ: "<>"} if unequal else {})
+    for node, place in conditions(statement, *operators, exp.Between, exp.In):
         if isinstance(node, exp.Between):
             if not node.args.get("symmetric"):
                 yield Comparison(node, place, _bare(node.this), "between", (node.args["low"], node.args["high"]))
@@ -41,7 +46,7 @@ def comparisons(statement: Statement) -> Iterator[Comparison]:
             if {key for key, value in node.args.items() if value} == {"this", "expressions"}:
                 yield Comparison(node, place, _bare(node.this), "in", tuple(node.expressions))
         else:
-            op = _OPERATORS[type(node)]
+            op = operators[type(node)]
             yield Comparison(node, place, _bare(node.this), op, (node.expression,))
             yield Comparison(node, place, _bare(node.expression), FLIPPED[op], (node.this,))
 

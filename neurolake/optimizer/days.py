@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-DAY_TYPES = ("DATE", "TIMESTAMP")
+DAY_TYPES: tuple[str, ...] = ("DATE", "TIMESTAMP")
 """Types whose values are days on one calendar. Not TIMESTAMP WITH TIME ZONE: its days depend on the session."""
 
 TODAY = "current_date"
@@ -140,6 +140,58 @@ def whole(node: exp.Expression | None) -> int | None:
         return None if below is None else -below
     if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit() and len(node.this) <= 9:
         return int(node.this)
+    return None
+
+
+_MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+_MICROSECONDS = {"SECOND": 10**6, "MINUTE": 60 * 10**6, "HOUR": 3600 * 10**6}
+_DAYS = {"DAY": 1, "WEEK": 7}
+
+
+def apart(start: Moment, unit: str, count: int) -> Range | None:
+    """The days whose `date_diff(unit, start, day)` is `count`; None for other units, or past the years 1 to 9999.
+
+    >>> within("d", "DATE", [apart(Moment(dt.datetime(1995, 3, 31), True), "MONTH", -1)])
+    "d >= DATE '1995-02-01' AND d < DATE '1995-03-01'"
+    """
+    try:
+        if unit == "DAY":
+            return Range(start.day().plus(days=count), start.day().plus(days=count + 1))
+        if start.at is None:
+            return None
+        if unit in _MICROSECONDS:
+            # DuckDB counts units from 1970 and cuts towards it, so a moment before may count one less.
+            size = _MICROSECONDS[unit]
+            return Range(start.plus(microseconds=(count - 2) * size), start.plus(microseconds=(count + 2) * size))
+        if unit in _MONTHS:
+            size = _MONTHS[unit]
+            index = (12 * start.at.year + start.at.month - 1) // size + count
+            return days(month_start(index * size), month_start((index + 1) * size))
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+def shifted(point: Moment, unit: str, count: int) -> Range | None:
+    """The days that may be `point` once `count` units are added; None for other units, or past the years 1 to 9999.
+
+    Months differ in length: for them the range has room on both sides.
+    """
+    try:
+        if unit in _DAYS:
+            by = -count * _DAYS[unit]
+            return Range(point.plus(days=by), point.plus(days=by + 1))
+        if point.at is None:
+            return None
+        if unit in _MICROSECONDS:
+            size = _MICROSECONDS[unit]
+            return Range(point.plus(microseconds=-count * size), point.plus(days=1, microseconds=-count * size))
+        if unit in _MONTHS:
+            index = 12 * point.at.year + point.at.month - 1 - count * _MONTHS[unit]
+            near = Moment(midnight(month_start(index)), True).plus(days=point.at.day - 1)
+            return Range(near.plus(days=-4), near.plus(days=5))
+    except (ValueError, OverflowError):
+        return None
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -39,24 +39,43 @@ class Place:
     negated: bool
 
 
-def place_of(node: exp.Expression) -> Place | None:
-    """Where a condition stands; None if its text may give a column its name, or must match another expression's."""
-    path: list[exp.Expression] = []
-    above = node.parent
-    while isinstance(above, _CONNECTIVES):
-        path.append(above)
-        above = above.parent
-    select = above.parent if isinstance(above, exp.Where | exp.Join) else None
-    if not isinstance(select, exp.Select) or not _is_nameless(select):
-        return None
-    kinds = [type(step) for step in path if not isinstance(step, exp.Paren)]
-    return Place(
-        select,
-        above if isinstance(above, exp.Join) else None,
-        positive=exp.Not not in kinds,
-        conjunct=set(kinds) <= {exp.And},
-        negated=kinds[:1] == [exp.Not] and set(kinds[1:]) <= {exp.And},
-    )
+def conditions(statement: Statement, *kinds: type[exp.Expression]) -> Iterator[tuple[exp.Expression, Place]]:
+    """The nodes of these kinds that are whole conditions of a WHERE or ON, with their places.
+
+    Left out is a condition whose text may give a column its name, or must match the text of another expression.
+    """
+    if statement.placed is None:
+        statement.placed = list(_all_conditions(statement.tree))
+    return ((node, place) for node, place in statement.placed if isinstance(node, kinds))
+
+
+def _all_conditions(tree: exp.Expression) -> Iterator[tuple[exp.Expression, Place]]:
+    for select in tree.find_all(exp.Select):
+        if not _is_nameless(select):
+            continue
+        if (where := select.args.get("where")) is not None:
+            yield from _parts(where.this, Place(select, None, True, True, False))
+        for join in select.args.get("joins") or ():
+            if (on := join.args.get("on")) is not None:
+                yield from _parts(on, Place(select, join, True, True, False))
+
+
+def _parts(condition: exp.Expression, place: Place) -> Iterator[tuple[exp.Expression, Place]]:
+    """A condition and those it is made of. Downwards and without recursion: chains may have thousands of links."""
+    pending = [(condition, place)]
+    while pending:
+        node, place = pending.pop()
+        yield node, place
+        if isinstance(node, exp.Paren):
+            pending.append((node.this, place))
+        elif isinstance(node, exp.Not):
+            inside = replace(place, positive=False, conjunct=False, negated=place.conjunct)
+            pending.append((node.this, inside))
+        elif isinstance(node, exp.And | exp.Or):
+            # Below an OR nothing drops a row by itself; below an AND inside a NOT neither.
+            alone = isinstance(node, exp.And) and place.conjunct
+            inside = place if alone else replace(place, conjunct=False, negated=False)
+            pending += [(node.expression, inside), (node.this, inside)]
 
 
 def _is_nameless(select: exp.Select) -> bool:
@@ -70,13 +89,6 @@ def _is_nameless(select: exp.Select) -> bool:
             return False
         child = above
     return True
-
-
-def conditions(statement: Statement, *kinds: type[exp.Expression]) -> Iterator[tuple[exp.Expression, Place]]:
-    """The nodes of these kinds that are whole conditions of a WHERE or ON, with their places."""
-    for node in statement.tree.find_all(*kinds):
-        if (place := place_of(node)) is not None:
-            yield node, place
 
 
 def column_type(statement: Statement, column: exp.Expression, place: Place) -> str | None:

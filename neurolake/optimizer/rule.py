@@ -38,17 +38,19 @@ class Rule:
 
     Args:
         name: what EXPLAIN shows and `optimizer_rules_off` takes.
+        words: stretches of lower-case text, one of which must occur: a look that costs next to nothing.
         triggers: regular expressions that must all be found in a text before it is worth parsing for this rule.
         functions: the built-in functions whose meaning the rule relies on.
     """
 
     name: str
+    words: tuple[str, ...]
     triggers: tuple[str, ...]
     functions: frozenset[str] = frozenset()
 
     @cached_property
     def _searches(self) -> tuple[Callable[[str], re.Match[str] | None], ...]:
-        return tuple(re.compile(trigger, re.IGNORECASE | re.DOTALL).search for trigger in self.triggers)
+        return tuple(re.compile(trigger, re.DOTALL).search for trigger in self.triggers)
 
     @cached_property
     def find(self) -> Find:
@@ -56,6 +58,10 @@ class Rule:
         find: Find = import_module(f"neurolake.optimizer.{self.name}").find
         return find
 
-    def may_match(self, text: str, macros: Collection[str]) -> bool:
-        """Whether the text is worth parsing for this rule."""
-        return all(search(text) for search in self._searches) and self.functions.isdisjoint(macros)
+    def may_match(self, lowered: str, macros: Collection[str]) -> bool:
+        """Whether a statement, given in lower case, is worth parsing for this rule."""
+        return (
+            any(word in lowered for word in self.words)
+            and all(search(lowered) for search in self._searches)
+            and self.functions.isdisjoint(macros)
+        )

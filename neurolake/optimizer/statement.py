@@ -37,11 +37,12 @@ _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _BOUNDARIES = {
     getattr(TokenType, name)
-    for name in (
-        "WHERE AND OR NOT ON WHEN THEN ELSE COMMA SEMICOLON GROUP_BY ORDER_BY HAVING QUALIFY WINDOW LIMIT OFFSET UNION "
-        "EXCEPT INTERSECT JOIN LEFT RIGHT FULL INNER CROSS NATURAL ASOF SEMI ANTI SELECT FROM USING"
-    ).split()
-}
+    for name in [
+        "WHERE", "AND", "OR", "NOT", "ON", "WHEN", "THEN", "ELSE", "COMMA", "SEMICOLON", "GROUP_BY", "ORDER_BY",
+        "HAVING", "QUALIFY", "WINDOW", "LIMIT", "OFFSET", "UNION", "EXCEPT", "INTERSECT", "JOIN", "LEFT", "RIGHT",
+        "FULL", "INNER", "CROSS", "NATURAL", "ASOF", "SEMI", "ANTI", "SELECT", "FROM", "USING",
+    ]
+}  # fmt: skip
 # `left` and `right` are functions as well as kinds of join.
 _JOINS_OR_FUNCTIONS = {TokenType.LEFT, TokenType.RIGHT}
 
@@ -92,6 +93,10 @@ class Statement:
     Args:
         text: the source, with long IN lists replaced by names of their own (`lists` has them).
         tree: its sqlglot tree; a rule reads it and never changes it.
+        context: what may be asked about its relations.
+        lists: the texts that names put aside stand for.
+        described: answers of the context, by the relation's text.
+        placed: its conditions and their places, once a rule has asked for them.
     """
 
     text: str
@@ -99,6 +104,8 @@ class Statement:
     context: Context
     lists: dict[str, str] = field(default_factory=dict)
     described: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
+    placed: list[tuple[exp.Expression, Any]] | None = None
+    _spans: dict[int, tuple[int, int] | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str, context: Context, lists: Mapping[str, str] | None = None) -> Statement | None:
@@ -124,6 +131,11 @@ class Statement:
         if not self.lists:
             return text
         return re.sub("|".join(map(re.escape, self.lists)), lambda name: self.lists[name.group()], text)
+
+    def hold(self, text: str) -> str:
+        """A name that stands for a stretch of text until the statement is whole again."""
+        self.lists[name := _free_name(self.text, self.lists)] = text
+        return name
 
     @cached_property
     def _tokens(self) -> list[Any]:
@@ -173,6 +185,11 @@ class Statement:
 
     def span(self, node: exp.Expression) -> tuple[int, int] | None:
         """Start and end of a node in the text: the innermost stretch around its words that parses to the node."""
+        if id(node) not in self._spans:
+            self._spans[id(node)] = self._found_span(node)
+        return self._spans[id(node)]
+
+    def _found_span(self, node: exp.Expression) -> tuple[int, int] | None:
         places = [leaf.meta["start"] for leaf in node.walk() if "start" in leaf.meta]
         if not places:
             return None
@@ -204,6 +221,16 @@ class Statement:
             index -= 1
         last = self._edge(index, 1, within_clause=False)
         return self._tokens[index].start, self._tokens[last].end + 1
+
+    def word_span(self, select: exp.Select, word: str) -> tuple[int, int] | None:
+        """Start and end of the word right after SELECT, with the space behind it."""
+        places = [leaf.meta["start"] for one in select.expressions for leaf in one.walk() if "start" in leaf.meta]
+        first = bisect_left(self._starts, min(places, default=0))
+        for index in range(first - 1, 0, -1):
+            here, before = self._tokens[index], self._tokens[index - 1]
+            if before.token_type == TokenType.SELECT:
+                return (here.start, self._starts[index + 1]) if here.text.upper() == word else None
+        return None
 
     def _enclosing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Stretches of tokens around first..last, innermost first: within their clause, their bracket, the next …"""
@@ -261,10 +288,14 @@ def _put_lists_aside(text: str, held: dict[str, str]) -> str:
     """
 
     def hold(found: re.Match[str]) -> str:
-        number = len(held)
-        while (name := f"list_{number}_") in text or name in held:
-            number += 1
-        held[name] = found[1]
+        held[name := _free_name(text, held)] = found[1]
         return f"({name})"
 
     return _LONG_LISTS.sub(hold, text) if text.count(",") >= LIST_LENGTH_MIN - 1 else text
+
+
+def _free_name(text: str, held: Mapping[str, str]) -> str:
+    number = len(held)
+    while (name := f"list_{number}_") in text or name in held:
+        number += 1
+    return name

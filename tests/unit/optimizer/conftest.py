@@ -1,4 +1,4 @@
-"""A plain DuckDB with days that are hard to get right: NULLs, duplicates, infinities, before Christ, far future."""
+"""A plain DuckDB with values that are hard to get right: NULLs, duplicates, infinities, before Christ, far future."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ INSERT INTO days VALUES (NULL, NULL, NULL, NULL, NULL, NULL, NULL),
   ('infinity', 'infinity', NULL, 1, 1, 1, 'it''s'), ('-infinity', '-infinity', NULL, 2, 2, 2, NULL),
   ('1995-03-04 (BC)', '1995-03-04 (BC)', NULL, 3, 3, 'nan', 'a'), ('19950-03-01', '19950-03-01', NULL, 4, 4, 4, 'b'),
   ('1995-03-01', '1995-03-01 23:59:59.999999', NULL, NULL, 0, 0, 'c');
+CREATE TABLE parts AS SELECT year(d) AS y, month(d) AS m, a FROM days WHERE isfinite(d) OR d IS NULL;
+CREATE TABLE keys AS SELECT (i * 5 - 20)::BIGINT AS id, (i % 100)::TINYINT AS tiny, 'k' || (i % 600) AS name,
+       i::DOUBLE AS f FROM range(1000) r(i);
+INSERT INTO keys FROM keys WHERE id % 7 = 0;
+INSERT INTO keys VALUES (NULL, NULL, NULL, NULL), (123, 123, 'it''s', 'nan'), (0, 0, '', 0);
+CREATE TABLE texts (s VARCHAR, c VARCHAR COLLATE NOCASE);
+INSERT INTO texts SELECT name, name FROM keys;
 """
 
 
