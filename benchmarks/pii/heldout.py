@@ -431,7 +431,8 @@ NEGATIVES: Mapping[str, Spec] = {
         "navigateur client_agent",
         (
             lambda r: (
-                f"Mozilla/5.0 (iPhone; CPU iPhone OS {r.randrange(11, 18)}_{r.randrange(7)} like Mac OS X) Mobile/15E{r.randrange(999)}"
+                f"Mozilla/5.0 (iPhone; CPU iPhone OS {r.randrange(11, 18)}_{r.randrange(7)} "
+                f"like Mac OS X) Mobile/15E{r.randrange(999)}"
             ),
         ),
     ),
