@@ -25,11 +25,23 @@ Alive = Callable[[], bool] | None
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, in which one role."""
+    """Who asks, in which one role.
+
+    Args:
+        name: the user.
+        role: the active role, with what it inherits; '' for a user who has none.
+        is_admin: the active role is admin, to whom nothing is closed.
+        roles: those that the session may choose from, the user's first one first.
+        attributes: of the user; row filters ask for them.
+        scope: the roles that a token is limited to; None where it is not.
+    """
 
     name: str
     role: str
     is_admin: bool = False
+    roles: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    scope: frozenset[str] | None = None
 
 
 OWNER = Principal("owner", "admin", is_admin=True)
@@ -74,6 +86,7 @@ class Request:
         client: what the client calls itself.
         timeout_s: stop after so long; None takes the session's or the setting's.
         translated: the text is DuckDB's own already, whatever the session's dialect: a part of a statement was read.
+        asker: who asked, when planning began; a session may change its role while one of its statements is planned.
     """
 
     text: str
@@ -83,11 +96,12 @@ class Request:
     client: str = "embedded"
     timeout_s: float | None = None
     translated: bool = False
+    asker: Principal | None = None
 
     @property
     def principal(self) -> Principal:
         """Who asks."""
-        return self.session.principal
+        return self.asker or self.session.principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,8 @@ class Versions:
     policy: int
     role: str
     settings: int
+    generation: int = 0
+    """Of the engine: it was opened again after a fatal error."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from neurolake._duckdb import Cursor, Instance
 from neurolake.activity import Activity
 from neurolake.catalog import Event
 from neurolake.config import Settings
-from neurolake.query import Principal
+from neurolake.query import OWNER, Principal
 from neurolake.result import Result
 from neurolake.sql.text import DEFAULT_SCHEMA
 
@@ -33,6 +33,11 @@ class Session:
         self, instance: Instance, principal: Principal, *, client: str = "embedded", per_thread: bool = False
     ) -> None:
         self.principal = principal
+        self.is_owner = principal is OWNER
+        self.is_user = False
+        """Whether the principal is a user of this lake, rather than of whoever vouches for them."""
+        self.policy_version = -1
+        self.changing_role = threading.Lock()
         self.client = client
         self.dialect = "duckdb"
         self.schema = DEFAULT_SCHEMA

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neurolake import errors
+from neurolake.catalog.governance_tables import SCHEMA as GOVERNANCE
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
@@ -29,6 +30,12 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS users (
     user_name TEXT PRIMARY KEY, password TEXT, role TEXT NOT NULL, created_at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS tokens (
+    token_id TEXT PRIMARY KEY, hash BLOB NOT NULL, user_name TEXT NOT NULL, roles TEXT NOT NULL,
+    created_at REAL NOT NULL, created_by TEXT NOT NULL, expires_at REAL NOT NULL, revoked_at REAL
+);
+CREATE TRIGGER IF NOT EXISTS tokens_end_with_their_user AFTER DELETE ON users
+    BEGIN DELETE FROM tokens WHERE user_name = OLD.user_name; END;
 CREATE TABLE IF NOT EXISTS history (
     position INTEGER PRIMARY KEY, query_id TEXT NOT NULL, user_name TEXT NOT NULL, role TEXT NOT NULL,
     client TEXT NOT NULL, sql TEXT NOT NULL, state TEXT NOT NULL, error_code TEXT, started_at REAL NOT NULL,
@@ -47,7 +54,7 @@ class Store:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(SCHEMA)
+            self._db.executescript(SCHEMA + GOVERNANCE)
         except sqlite3.Error as error:
             raise _problem(error) from None
         self.gap = self._notice_gap()

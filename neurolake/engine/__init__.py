@@ -21,6 +21,8 @@ from neurolake.catalog import Catalog, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, planning, running, settings_of_session
+from neurolake.governance.access import Access
+from neurolake.governance.model import Governance
 from neurolake.governance.users import Users
 from neurolake.history import History, state_of
 from neurolake.home import Home
@@ -63,6 +65,12 @@ class Engine:
             abandoned=lambda location: not uses(location),
         )
         self.instance = Instance(self._instance_options())
+        self.governance = Governance(
+            self.store,
+            None if in_memory else home.run,
+            settings.history_fsync_ms / 1000,
+            synchronous=settings.audit_synchronous,
+        )
         self.catalog = Catalog(self.store)
         self.outbox = Outbox(self.instance, self.catalog)
         self.users = Users(self.store)
@@ -167,6 +175,8 @@ class Engine:
 
     def plan_within(self, request: Request, activity: Activity) -> Plan:
         """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
+        if request.asker is not request.session.principal:
+            request = evolve(request, asker=request.session.principal)
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
             return evolve(known, request=request)
@@ -181,10 +191,11 @@ class Engine:
         session = request.session
         if request.values is not None or session.settings or session.temporary or session.events:
             return None
+        asker = request.principal
         return (
             request.text, request.translated, session.in_transaction(),
-            session.dialect, session.schema, session.principal.role,
-            self.catalog.version, self.instance.generation,
+            session.dialect, session.schema, asker.role if asker.is_admin else asker,
+            self.catalog.version, self.governance.version, self.instance.generation,
         )  # fmt: skip
 
     def _fresh(self, plan: Plan, request: Request, activity: Activity) -> Plan:
@@ -209,10 +220,11 @@ class Engine:
     def _begin(self, request: Request, alive: Alive) -> Activity:
         if self._closed:
             raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
+        self.governance.refresh(request.session)
         timeout_s = request.timeout_s or request.session.timeout_s or self.settings.statement_timeout_s
         activity = Activity(
             request.query_id or new_query_id(),
-            request.principal,
+            request.session.principal,
             request.client,
             statements.cautious(request.text, procedures.secretive()),
             time.perf_counter() + timeout_s if timeout_s else None,
@@ -251,10 +263,16 @@ class Engine:
         call: statements.Call = self.instance.acquire_and(lambda c: statements.read_call(c, text, values))
         return call
 
-    def versions(self, session: Session) -> Versions:
+    @property
+    def access(self) -> Access:
+        """Who may do what, by the policies that hold now."""
+        return self.governance.access
+
+    def versions(self, session: Session, principal: Principal | None = None) -> Versions:
         """The state of the world that a plan depends on."""
+        role = (principal or session.principal).role
         return Versions(
-            self.catalog.version, self.instance.generation, session.principal.role, session.settings_version
+            self.catalog.version, self.governance.version, role, session.settings_version, self.instance.generation
         )
 
     def settings_of(self, session: Session) -> Settings:
@@ -383,5 +401,6 @@ class Engine:
         self.instance.close()
         self.storage.close()
         self.history.close()
+        self.governance.close()
         self.store.close()
         self.home.close()

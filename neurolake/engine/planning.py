@@ -38,7 +38,7 @@ _TAKEN = (RESERVED_SCHEMA, OUTBOX_SCHEMA, CATALOG)
 
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
     """Take a request through every stage."""
-    draft = Plan(request, request.text, engine.versions(request.session))
+    draft = Plan(request, request.text, engine.versions(request.session, request.principal))
     for stage in STAGES:
         with observe.stage(stage.__name__, request.query_id):
             draft = stage(engine, draft, activity)
@@ -205,10 +205,12 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """May this principal do this? Settings of the instance and reserved names are closed to everybody."""
     if draft.kind is Kind.SET:
         engine.check_setting(draft.request.session, draft.detail)
+        if draft.detail.name == "role":
+            return draft
     if draft.kind is Kind.CALL:
         found, _, _ = draft.detail
-        if found.privilege != "call" and not draft.request.principal.is_admin:
-            raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege}.")
+        if found.privilege != "own" and not engine.access.may(draft.request.principal, found.privilege):
+            raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege} on lake.")
         return draft
     if not draft.request.principal.is_admin:
         raise errors.AccessDenied("This release knows one role, admin; every other is denied.")

@@ -32,10 +32,7 @@ def check(engine: Engine, session: Session, setting: Setting) -> None:
         InvalidRequest: a setting of the instance, or an unknown one.
     """
     if setting.name == "role":
-        if setting.value != session.principal.role:
-            raise errors.AccessDenied(
-                f"{session.principal.name} does not have the role {setting.value}.", code="role_denied"
-            )
+        engine.governance.check_role(session, setting.value)
     elif (
         setting.is_global
         or setting.name in _FIXED
@@ -52,6 +49,7 @@ def check(engine: Engine, session: Session, setting: Setting) -> None:
 def change(engine: Engine, session: Session, setting: Setting, text: str, activity: Activity) -> None:
     """Carry out a change that `check` has let through."""
     if setting.name == "role":
+        engine.governance.set_role(session, setting.value, activity.query_id)
         return
     if setting.name in _OURS and not setting.is_variable:
         _change_ours(engine, session, setting)

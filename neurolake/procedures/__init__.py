@@ -72,7 +72,11 @@ REGISTRY: dict[str, Procedure] = {}
 def procedure(
     returns: pa.Schema, *, privilege: str = "admin", secret: Sequence[str] = ()
 ) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
-    """Enter a function into the registry. Arguments named in `secret` are never stored, logged or shown."""
+    """Enter a function into the registry. Arguments named in `secret` are never stored, logged or shown.
+
+    `privilege` is what a caller needs on the lake: call, admin … With `own` everybody may call it, and the procedure
+    itself refuses what is not the caller's to do.
+    """
 
     def enter(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
         hints = typing.get_type_hints(function, localns={"Context": Context})

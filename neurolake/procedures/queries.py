@@ -10,7 +10,7 @@ from neurolake.procedures import Context, procedure
 CANCELLED = pa.schema([pa.field("query_id", pa.string()), pa.field("cancelled", pa.bool_())])
 
 
-@procedure(CANCELLED, privilege="call")
+@procedure(CANCELLED, privilege="own")
 def cancel(context: Context, query_id: str) -> pa.Table:
     """Cancel a running statement by its id, in any phase. Its owner and an administrator may."""
     activity = context.engine.activities.get(query_id)

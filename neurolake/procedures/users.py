@@ -10,7 +10,7 @@ from neurolake.procedures import Context, procedure
 CHANGED = pa.schema([pa.field("user_name", pa.string())])
 
 
-@procedure(CHANGED, privilege="call", secret=("password",))
+@procedure(CHANGED, privilege="own", secret=("password",))
 def set_password(context: Context, name: str, password: str) -> pa.Table:
     """Set a user's password. Users may set their own, an administrator anyone's."""
     if name != context.principal.name and not context.principal.is_admin:

@@ -304,5 +304,5 @@ class TestProcedures:
     def test_they_explain_themselves(self, name: str) -> None:
         found = REGISTRY[name]
         assert found.help.endswith(".")
-        assert found.privilege in ("call", "admin", "read", "write", "create")
+        assert found.privilege in ("own", "call", "admin", "read", "write", "create")
         assert len(found.returns) > 0

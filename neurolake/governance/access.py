@@ -1,0 +1,228 @@
+"""Who may do what, and what becomes of each column: the decisions, at one version of the policies.
+
+A picture holds the roles and what is about the whole lake, schemas, tags and entities: a few rows. What is about one
+table is read when a statement names it. So a lake of ten thousand tables costs a session nothing it does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurolake.catalog.store import Store
+from neurolake.governance import actions, facts
+from neurolake.governance.facts import EVERY_ROLE, Facts, Policy
+from neurolake.governance.objects import LAKE, Object
+from neurolake.query import Principal
+from neurolake.sql.text import Name
+
+ADMIN = "admin"
+PRIVILEGES = ("read", "write", "create", "call", "admin")
+"""`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDecision:
+    """What becomes of one column: `absent`, or an action of a policy with its options."""
+
+    column: str
+    action: str
+    options: Mapping[str, Any]
+    policy: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableDecision:
+    """What becomes of one table: privileges on the whole of it, its columns in order, and the filters of its rows.
+
+    A row is seen where every filter is true. Where `privileges` is empty and every column absent, `reason` says why.
+    """
+
+    privileges: frozenset[str]
+    columns: tuple[ColumnDecision, ...]
+    filters: tuple[str, ...]
+    reason: str
+
+
+class Access:
+    """An immutable picture of roles, grants, policies, tags and findings, at one version. Cheap to make."""
+
+    def __init__(self, version: int, store: Store, unsettled: Callable[[Name], bool] = lambda name: False) -> None:
+        self.version = version
+        self._store = store
+        self._unsettled = unsettled
+        self._inherits: dict[str, list[str]] = {role: [] for (role,) in store.rows("SELECT role FROM roles")}
+        for role, inherited in store.rows("SELECT role, inherited FROM role_inherits ORDER BY 1, 2"):
+            self._inherits[role].append(inherited)
+        sql = "SELECT role, privilege, kind, table_schema FROM grants WHERE table_name = ''"
+        self._wide_grants = {(r, p, Object(kind, schema)) for r, p, kind, schema in store.rows(sql)}
+        self._wide_policies = facts.wide_policies(store)
+        sql = "SELECT table_schema, tag FROM tags WHERE table_name = ''"
+        self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
+        self._lineages: dict[str, tuple[str, ...]] = {}
+        self._facts: dict[Name, Facts] = {}
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role there is."""
+        return (ADMIN, *sorted(self._inherits))
+
+    def roles_of(self, role: str) -> tuple[str, ...]:
+        """A role, then all that it inherits; nothing for one that is not there."""
+        role = role.casefold()
+        if (known := self._lineages.get(role)) is not None:
+            return known
+        found: list[str] = []
+        pending = [role] if role in self._inherits or role == ADMIN else []
+        while pending:
+            if (one := pending.pop(0)) not in found:
+                found.append(one)
+                pending += self._inherits.get(one, ())
+        return self._lineages.setdefault(role, tuple(found))
+
+    def facts(self, table: Name) -> Facts:
+        """What is known about one table."""
+        name = table.fold()
+        found = self._facts.get(name)
+        if found is None:
+            found = self._facts[name] = facts.read(self._store, name)
+        return found
+
+    def read_all(self) -> None:
+        """Read the facts of every table at once: for who lists the whole catalog."""
+        self._facts = _Whole(facts.read_all(self._store))
+
+    def may(self, principal: Principal, privilege: str, on: Object | str = LAKE) -> bool:
+        """Whether the active role, or one that it inherits, has a privilege on an object or on what contains it."""
+        if principal.is_admin:
+            return True
+        target = Object.parse(on) if isinstance(on, str) else on
+        return any(
+            self._granted(role, wanted, one)
+            for one in target.above()
+            for role in self.roles_of(principal.role)
+            for wanted in {privilege, ADMIN}
+        )
+
+    def _granted(self, role: str, privilege: str, on: Object) -> bool:
+        if on.kind in ("table", "column"):
+            return (role, privilege, on.column) in self.facts(on.name).grants
+        return (role, privilege, on) in self._wide_grants
+
+    def decide(self, principal: Principal, table: Name, columns: Mapping[str, str]) -> TableDecision:
+        """What becomes of a table for a principal.
+
+        Args:
+            principal: who asks, in which role.
+            table: a managed table, a view or a source.
+            columns: its columns as they are now, in order: names and DuckDB types.
+        """
+        if principal.is_admin:
+            open_ = tuple(ColumnDecision(column, "allow", {}, None, "admin") for column in columns)
+            return TableDecision(frozenset(PRIVILEGES), open_, (), "admin")
+        name = table.fold()
+        if self._unsettled(name):
+            return _closed(columns, f"{table} has just been changed; try again in a moment")
+        known = self.facts(name)
+        roles = self.roles_of(principal.role)
+        if broken := self._broken(known, roles, columns):
+            return _closed(columns, broken)
+        on = Object.of(name)
+        privileges = frozenset(p for p in PRIVILEGES if self.may(principal, p, on))
+        decided = tuple(
+            self._column(principal, known, roles, name, column, data_type) for column, data_type in columns.items()
+        )
+        filters = tuple(one.condition for one in _own_first(known.filters, roles))
+        return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
+
+    def _broken(self, known: Facts, roles: tuple[str, ...], columns: Mapping[str, str]) -> str | None:
+        there = {column.casefold() for column in columns}
+        for policy in known.policies:
+            if policy.target.column and policy.target.column not in there and _meant(policy.role, roles):
+                return (
+                    f"the policy {policy.name} names the column {policy.target.column}, which is not there: "
+                    "an administrator drops the policy, or sets it anew"
+                )
+        return None
+
+    def _column(
+        self, principal: Principal, known: Facts, roles: tuple[str, ...], table: Name, column: str, data_type: str
+    ) -> ColumnDecision:
+        if not self.may(principal, "read", Object.of(table, column)):
+            return ColumnDecision(column, actions.ABSENT, {}, None, "not granted")
+        status = known.status(column, data_type)
+        if status == "unscanned":
+            return ColumnDecision(column, actions.ABSENT, {}, None, "not scanned since it came to be as it is")
+        found = self._matches(known, roles, table, column, data_type)
+        if not found:
+            return ColumnDecision(column, "allow", {}, None, status)
+        action, options, policy, reason = actions.strictest(found)
+        return ColumnDecision(column, actions.ABSENT if action == "block" else action, options, policy, reason)
+
+    def _matches(
+        self, known: Facts, roles: tuple[str, ...], table: Name, column: str, data_type: str
+    ) -> list[tuple[str, Mapping[str, Any], str]]:
+        """(action, options, policy) of everything that has a say in a column."""
+        folded = column.casefold()
+        targets = self._targets(known, table, folded)
+        found: list[tuple[str, Mapping[str, Any], str]] = []
+        by_target: dict[Object, list[Policy]] = {}
+        for policy in (*known.policies, *self._wide_policies):
+            if policy.target in targets and _meant(policy.role, roles):
+                by_target.setdefault(policy.target, []).append(policy)
+        for policies in by_target.values():
+            for policy in _own_first(policies, roles):
+                keeps = actions.fits(policy.action, policy.options, data_type)
+                found.append((policy.action, policy.options, policy.name) if keeps else ("null", {}, policy.name))
+        entities = known.entities(folded)
+        for entity in sorted(entities):
+            if Object("entity", word=entity) not in by_target:
+                found.append(("null", {}, f"(none for {entity})"))
+        if known.in_doubt(folded):
+            found.append(("null", {}, "(until it is reviewed)"))
+        return found
+
+    def _targets(self, known: Facts, table: Name, column: str) -> set[Object]:
+        words = set(known.tags.get("", ())) | set(known.tags.get(column, ()))
+        words |= {tag for schema, tag in self._schema_tags if schema == table.schema}
+        return {
+            *Object.of(table, column).above(),
+            *(Object("tag", word=word) for word in words),
+            *(Object("entity", word=entity) for entity in known.entities(column)),
+        }
+
+
+class _Whole(dict[Name, Facts]):
+    """The facts of every table; one that is not there has none."""
+
+    def __missing__(self, name: Name) -> Facts:
+        return facts.NOTHING
+
+    def get(self, name: Name, default: Any = None) -> Any:
+        return self[name]
+
+
+def _meant(role: str, roles: tuple[str, ...]) -> bool:
+    return role in (EVERY_ROLE, *roles)
+
+
+def _own_first(found: Iterable[Any], roles: tuple[str, ...]) -> list[Any]:
+    """What is meant for a role: where it has its own on the same target, that replaces what it would inherit."""
+    meant = [one for one in found if _meant(one.role, roles)]
+    own = [one for one in meant if roles and one.role == roles[0]]
+    return own or meant
+
+
+def _closed(columns: Iterable[str], reason: str) -> TableDecision:
+    absent = tuple(ColumnDecision(column, actions.ABSENT, {}, None, reason) for column in columns)
+    return TableDecision(frozenset(), absent, (), reason)
+
+
+def _why(principal: Principal, privileges: frozenset[str], columns: tuple[ColumnDecision, ...]) -> str:
+    if any(column.action != actions.ABSENT for column in columns):
+        return f"granted to {principal.role}"
+    if "read" not in privileges and not any(c.reason != "not granted" for c in columns):
+        return f"the role {principal.role} may not read it" if principal.role else "no role is active"
+    return "no column of it is open: each is blocked, or was not scanned or confirmed since it came to be as it is"
