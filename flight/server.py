@@ -288,8 +288,9 @@ def _small(result: Result, bytes_max: int) -> pa.Table | None:
 
 
 def _wired(table: pa.Table) -> pa.Table:
-    schema = plain_schema(table.schema)
-    if schema is table.schema:
+    sent = table.schema
+    schema = plain_schema(sent)
+    if schema is sent:
         return table
     return pa.Table.from_batches([plain_batch(batch, schema) for batch in table.to_batches()], schema)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 _main = threading.main_thread()
 _target: Callable[[], None] | None = None
 _wake: int | None = None
+_QUIET: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 
 
 def _listen(descriptor: int) -> None:
@@ -36,13 +37,16 @@ def _wakeup() -> int:
     return _wake
 
 
-@contextlib.contextmanager
-def hears_ctrl_c(press: Callable[[], None]) -> Iterator[None]:
+def hears_ctrl_c(press: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """While the block runs in the main thread, Ctrl-C calls `press` at once. Elsewhere it does nothing."""
+    if threading.get_ident() != _main.ident or signal.getsignal(signal.SIGINT) is None:
+        return _QUIET
+    return _hearing(press)
+
+
+@contextlib.contextmanager
+def _hearing(press: Callable[[], None]) -> Iterator[None]:
     global _target
-    if threading.current_thread() is not _main or signal.getsignal(signal.SIGINT) is None:
-        yield
-        return
     previous = signal.set_wakeup_fd(_wakeup(), warn_on_full_buffer=False)
     outer, _target = _target, press
     try:

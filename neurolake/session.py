@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from neurolake import errors
 from neurolake._duckdb import Cursor, Instance
@@ -17,6 +16,22 @@ from neurolake.result import Result
 from neurolake.sql.text import DEFAULT_SCHEMA
 
 QUEUE_POLL_S = 0.05
+
+
+class _Turn:
+    """A `with` block on a session's home cursor. (No generator: every short statement comes by here.)"""
+
+    __slots__ = ("_activity", "_session")
+
+    def __init__(self, session: Session, activity: Activity | None) -> None:
+        self._session = session
+        self._activity = activity
+
+    def __enter__(self) -> Cursor:
+        return self._session._enter(self._activity)
+
+    def __exit__(self, *_: object) -> None:
+        self._session._leave()
 
 
 class Session:
@@ -95,21 +110,29 @@ class Session:
         while self._idle:
             self._idle.pop().close()
 
-    @contextmanager
-    def at_home(self, activity: Activity | None = None) -> Iterator[Cursor]:
+    def at_home(self, activity: Activity | None = None) -> _Turn:
         """Take a turn on the home cursor. An unread result ahead is set aside first, so nobody waits for a reader."""
-        while not self._turn.acquire(timeout=QUEUE_POLL_S):
-            if activity is not None:
-                activity.check()
+        return _Turn(self, activity)
+
+    def _enter(self, activity: Activity | None) -> Cursor:
+        if not self._turn.acquire(blocking=False):
+            while not self._turn.acquire(timeout=QUEUE_POLL_S):
+                if activity is not None:
+                    activity.check()
         try:
             if self.closed:
                 raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
-            if (unread := self._unread_result()) is not None:
-                unread.set_aside()
-            self._unread = None
-            yield self._home_cursor()
-        finally:
+            if self._unread is not None:
+                if (unread := self._unread()) is not None:
+                    unread.set_aside()
+                self._unread = None
+            return self._home_cursor()
+        except BaseException:
             self._turn.release()
+            raise
+
+    def _leave(self) -> None:
+        self._turn.release()
 
     def _home_cursor(self) -> Cursor:
         if self._home is not None and self._home.generation != self._instance.generation:

@@ -25,8 +25,9 @@ __all__ = ["plain_batch", "plain_schema"]
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """The schema with plain types throughout; names, nullability and metadata stay. It itself, if it is plain."""
-    plain = pa.schema([_plain_field(field) for field in schema], metadata=schema.metadata)
-    return schema if plain.equals(schema) else plain
+    if all(_is_plain(kind) for kind in schema.types):
+        return schema
+    return pa.schema([_plain_field(field) for field in schema], metadata=schema.metadata)
 
 
 def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -37,6 +38,17 @@ def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """
     columns = [_plain(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+_FLAT: Final = frozenset(
+    kind.id
+    for kind in (
+        pa.null(), pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(),
+        pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.string(), pa.large_string(), pa.binary(),
+        pa.large_binary(), pa.binary(1), pa.date32(), pa.date64(), pa.time32("s"), pa.time64("us"),
+        pa.timestamp("us"), pa.duration("us"), pa.month_day_nano_interval(), pa.decimal128(1), pa.decimal256(1),
+    )
+)  # fmt: skip
 
 
 def _plain_field(field: pa.Field) -> pa.Field:
@@ -60,6 +72,11 @@ _PLAIN_TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Data
 )
 
 
+def _is_plain(kind: pa.DataType) -> bool:
+    """Told by the type's number alone for the most: a short answer asks this several times."""
+    return kind.id in _FLAT or _plain_type(kind) == kind
+
+
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     for is_kind, plain in _PLAIN_TYPES:
         if is_kind(kind):
@@ -68,7 +85,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    if array.type == kind:
+    if array.type == kind and not _miscounted(kind):
         return array
     if pat.is_dictionary(array.type):
         # Under a NULL parent an index may point into a dictionary that is empty.
@@ -80,7 +97,9 @@ def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.Array.from_buffers(kind, len(array), [validity(array)], children=children)
     if pat.is_fixed_size_list(kind):
         size = kind.list_size
-        child = _plain(array.values.slice(array.offset * size, len(array) * size), kind.value_type)
+        values = array.values.slice(array.offset * size, len(array) * size)
+        nulls = pat.is_null(kind.value_type)
+        child = pa.nulls(len(array) * size) if nulls else _plain(values, kind.value_type)
         return pa.Array.from_buffers(kind, len(array), [validity(array)], children=[child])
     if pat.is_nested(kind):
         # By hand: pyarrow 26's own cast from a list view to a list gives arrays with broken offsets.
@@ -88,6 +107,13 @@ def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
         inner = pa.struct([kind.key_field, kind.item_field]) if pat.is_map(kind) else kind.value_type
         return list_from(kind, validity(array), pc.list_value_length(lists), _plain(lists.flatten(), inner))
     return _settled(array).cast(kind)
+
+
+def _miscounted(kind: pa.DataType) -> bool:
+    """Whether it holds fixed-size lists of nothing but NULL: pyarrow 26 makes them with too few children."""
+    if pat.is_fixed_size_list(kind) and pat.is_null(kind.value_type):
+        return True
+    return any(_miscounted(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _settled(views: pa.Array) -> pa.Array:

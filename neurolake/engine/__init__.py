@@ -81,6 +81,7 @@ class Engine:
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
         self._closed = False
+        self._limits = self._limits_under(settings)
         atexit.register(self.close)  # who forgets to close loses nothing, and no connection outlives the interpreter
         if self.store.gap:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
@@ -293,7 +294,10 @@ class Engine:
 
     def limits(self, plan: Plan) -> Limits:
         """What the plan's result may deliver, and where it may be set aside."""
-        settings = self.settings_of(plan.request.session)
+        own = plan.request.session.own_settings
+        return self._limits if own is None else self._limits_under(own)
+
+    def _limits_under(self, settings: Settings) -> Limits:
         return Limits(
             settings.result_rows_max,
             settings.result_bytes_max,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ _UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COM
 """Statements about the session, written alike in every dialect."""
 _ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 """Types that Arrow cannot carry faithfully: they travel as their text."""
+_NOTHING_LENT = nullcontext()
 _TAKEN = (RESERVED_SCHEMA, OUTBOX_SCHEMA, CATALOG)
 
 
@@ -53,10 +54,10 @@ def parse(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         from neurolake.sql.dialects import transpile
 
         text = transpile(text, draft.request.session.dialect)
-    if (role := statements.role_of(text)) is not None:
+    verb = statements.first_word(text)
+    if verb == "SET" and (role := statements.role_of(text)) is not None:
         setting = statements.Setting("role", role)
         return evolve(draft, text=text, kind=Kind.SET, verb="SET", schema=COUNT, detail=setting)
-    verb = statements.first_word(text)
     if verb == "SHOW" and (query := statements.shown(text, draft.request.session.schema)) is not None:
         return evolve(draft, text=query, verb=verb)
     if verb in _PLAIN_QUERIES and ";" not in text:
@@ -156,9 +157,13 @@ def borrowed(draft: Plan, activity: Activity) -> Iterator[Cursor]:
         session.release(cursor, version)
 
 
-@contextmanager
-def attached(cursor: Cursor, draft: Plan) -> Iterator[None]:
+def attached(cursor: Cursor, draft: Plan) -> AbstractContextManager[None]:
     """Lend a cursor the relations of a plan."""
+    return _lent(cursor, draft) if draft.relations else _NOTHING_LENT
+
+
+@contextmanager
+def _lent(cursor: Cursor, draft: Plan) -> Iterator[None]:
     for name, table in draft.relations.items():
         cursor.attach(name, table)
     try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,19 +35,21 @@ class Admission:
         self._wait_s = wait_s
         self._queued = 0
 
-    @contextmanager
-    def admitted(self, activity: Activity) -> Iterator[None]:
-        """Hold a slot for the block.
+    def admitted(self, activity: Activity) -> Admission:
+        """Take a slot; leaving the `with` block that this opens gives it back.
 
         Raises:
             Unavailable: the queue is full, or the wait was too long.
         """
         if not self._slots.acquire(blocking=False):
             self._queue(activity)
-        try:
-            yield
-        finally:
-            self._slots.release()
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._slots.release()
 
     def _queue(self, activity: Activity) -> None:
         if self._queued >= self._queue_max:

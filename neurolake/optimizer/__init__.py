@@ -14,6 +14,7 @@ user's text runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -78,6 +79,8 @@ RULES: tuple[Rule, ...] = (
 )
 """In the order they are tried."""
 
+_ANY_WORD = re.compile("|".join(re.escape(word) for word in sorted({word for rule in RULES for word in rule.words})))
+
 
 class Optimised(NamedTuple):
     """The text that runs, and the rules that made it; without rules it is the text that came."""
@@ -95,6 +98,8 @@ def optimise(text: str, context: Context, *, off: Collection[str] = frozenset())
         off: names of rules that are not to fire.
     """
     lowered = text.lower()
+    if _ANY_WORD.search(lowered) is None:
+        return Optimised(text, ())
     wanted = [rule for rule in RULES if rule.may_match(lowered, context.macros) and rule.name not in off]
     if not wanted:
         return Optimised(text, ())

@@ -114,6 +114,7 @@ def find(name: str) -> Procedure:
 
 
 @functools.cache
+@functools.cache
 def secretive() -> tuple[str, ...]:
     """The names of the procedures that take a secret."""
     load_all()

@@ -41,6 +41,13 @@ class TestPlain:
         assert "view" not in str(schema)
         assert "dictionary" not in str(schema)
 
+    def test_fixed_size_lists_of_nothing_keep_their_children(self) -> None:
+        item = pa.struct([("text", pa.string_view()), ("nothing", pa.list_(pa.null(), 2))])
+        batch = pa.record_batch([pa.array([[("a", None)]], pa.map_(pa.string(), item))], ["x"])
+        plain = plain_batch(batch, plain_schema(batch.schema))
+        plain.validate(full=True)
+        assert plain.to_pylist() == batch.to_pylist()
+
     @given(kind=types())
     def test_a_plain_schema_is_itself(self, kind: pa.DataType) -> None:
         schema = pa.schema([pa.field("x", kind, nullable=False, metadata={"k": "v"})], metadata={"a": "b"})
