@@ -315,14 +315,19 @@ _DECODERS: Final = {
 }
 
 
-def decode(data: bytes) -> Command:
+def decode(data: bytes | None) -> Command:
     """Decode the command of a FlightDescriptor, or a ticket.
+
+    Args:
+        data: its bytes; None of a descriptor that names a path.
 
     Raises:
         InvalidRequest: the bytes are no Flight SQL command, or one whose values make no sense.
         NotSupported: a command we do not serve, such as a Substrait plan.
         LimitReached: more than `COMMAND_BYTES_MAX` bytes or `ITEMS_MAX` entries.
     """
+    if data is None:
+        raise malformed("descriptor's path")
     check_size(data)
     try:
         type_url, body = messages.unpack(data)

@@ -168,7 +168,8 @@ class ForeignKeyColumn(NamedTuple):
 class ColumnDescription(NamedTuple):
     """What GetTables says of a column beyond its Arrow type; None is left out.
 
-    `type_name` is the engine's name of the type, `precision` and `scale` those of a decimal.
+    `type_name` is the engine's name of the type, `precision` its size and `scale` its decimal places, as
+    GetXdbcTypeInfo counts them.
     """
 
     type_name: str | None = None
@@ -234,8 +235,8 @@ def serialise_schema(schema: pa.Schema) -> bytes:
 def described(
     schema: pa.Schema,
     *,
-    catalog: str,
-    db_schema: str,
+    catalog: str | None,
+    db_schema: str | None,
     table: str,
     columns: Mapping[str, ColumnDescription] | None = None,
 ) -> pa.Schema:

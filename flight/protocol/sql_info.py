@@ -36,7 +36,7 @@ class EngineFacts:
         read_only: nothing can be written.
         statement_timeout_ms: how long a prepared statement lives unused; 0 for ever.
         transaction_timeout_ms: how long a transaction may idle; 0 for ever.
-        statement_bytes_max: the longest statement; 0 when there is no limit.
+        statement_characters_max: the longest statement; 0 when there is no limit.
         sessions_max: the most connections; 0 when there is no limit.
     """
 
@@ -47,7 +47,7 @@ class EngineFacts:
     read_only: bool = False
     statement_timeout_ms: int = 0
     transaction_timeout_ms: int = 0
-    statement_bytes_max: int = 0
+    statement_characters_max: int = 0
     sessions_max: int = 0
 
 
@@ -184,7 +184,7 @@ def _of_engine(facts: EngineFacts) -> dict[int, tuple[int, Any]]:
         511: (_STRINGS, present(_SYSTEM)),
         512: (_STRINGS, present(_DATETIME)),
         549: (_BIGINT, facts.sessions_max),
-        557: (_BIGINT, facts.statement_bytes_max),
+        557: (_BIGINT, facts.statement_characters_max),
     }
 
 

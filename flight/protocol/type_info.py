@@ -10,14 +10,15 @@ drivers number Arrow's unsigned types in results as well.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from flight.protocol.schemas import XDBC_TYPE_INFO
+from flight.protocol.schemas import XDBC_TYPE_INFO, ColumnDescription
 
-__all__ = ["xdbc_type_info"]
+__all__ = ["described_type", "xdbc_type_info"]
 
 _CHAR, _DECIMAL, _INTEGER, _SMALLINT, _FLOAT, _DOUBLE, _DATETIME, _INTERVAL, _VARCHAR = 1, 3, 4, 5, 6, 8, 9, 10, 12
 _DATE, _TIME, _TIMESTAMP, _VARBINARY, _BIGINT, _TINYINT, _BIT = 91, 92, 93, -3, -5, -6, -7
@@ -107,6 +108,24 @@ def _row(kind: _Type) -> dict[str, object]:
 def _all() -> pa.Table:
     rows = [_row(kind) for kind in sorted(_TYPES, key=lambda kind: (kind.data_type, kind.name))]
     return pa.Table.from_pylist(rows, schema=XDBC_TYPE_INFO)
+
+
+_BY_NAME: Final = {kind.name: kind for kind in _TYPES}
+_DECIMAL_TYPE: Final = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+
+
+def described_type(name: str) -> ColumnDescription:
+    """What a column of a type is described by, from the type as DuckDB writes it.
+
+    >>> described_type("DECIMAL(9,2)")[:3], described_type("INTEGER[]")[:3]
+    (('DECIMAL', 9, 2), ('INTEGER[]', None, None))
+    """
+    if (decimal := _DECIMAL_TYPE.fullmatch(name)) is not None:
+        return ColumnDescription("DECIMAL", int(decimal[1]), int(decimal[2]), is_case_sensitive=False)
+    kind = _BY_NAME.get(name)
+    if kind is None:
+        return ColumnDescription(name, is_case_sensitive=name.startswith("ENUM"))
+    return ColumnDescription(name, kind.size, kind.scale_max, is_case_sensitive=kind.data_type == _VARCHAR)
 
 
 def xdbc_type_info(data_type: int | None = None) -> pa.Table:

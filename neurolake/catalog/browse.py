@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.types as pat
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, DUCKDB_VERSION
 from neurolake.catalog import system
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
-from neurolake.sources import relation
-from neurolake.sql.text import RESERVED_SCHEMA, Name
+from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str, tuple[str, ...]]
 """A table's schema, its name, and columns of it."""
+
+TEMPORARY = ""
+"""Stands for the schema of temporary tables and views, which are named by themselves alone."""
+
+_TEMPORARY_NAMES = (
+    "SELECT table_name FROM duckdb_tables() WHERE temporary "
+    "UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal ORDER BY 1"
+)
+_COLUMN_FACTS = (
+    "SELECT schema_name, table_name, column_name, data_type, is_nullable, column_default, comment "
+    "FROM duckdb_columns() WHERE database_name = ? AND schema_name <> ? AND NOT internal ORDER BY column_index"
+)
+
+
+class ColumnFacts(NamedTuple):
+    """What is known of a column: its type as DuckDB writes it, whether it may be NULL, its default's SQL, a comment."""
+
+    type: str
+    nullable: bool = True
+    default: str | None = None
+    comment: str | None = None
 
 
 class Browser:
@@ -61,51 +82,73 @@ class Browser:
             *((schema, table, kind) for schema, table, kind in managed),
             *((s.name.schema, s.name.table, "EXTERNAL TABLE") for s in self._engine.catalog.sources.values()),
             *((RESERVED_SCHEMA, name, "SYSTEM TABLE") for name in system.TABLES),
-            *(("temp", name, "LOCAL TEMPORARY") for name in sorted(self._session.temporary)),
+            *((TEMPORARY, name, "LOCAL TEMPORARY") for (name,) in self._temporary(_TEMPORARY_NAMES, ())),
         ]
 
-    def arrow_schemas(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], pa.Schema]:
-        """The Arrow schema of each relation; an empty one where a source cannot be reached now."""
-        return {(schema, table): self._arrow_schema(schema, table) for schema, table in names}
+    def _temporary(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        if not self._session.temporary:
+            return []
+        with self._session.at_home() as cursor:
+            return cursor.rows(sql, values)
 
-    def _arrow_schema(self, schema: str, table: str) -> pa.Schema:
-        if schema == RESERVED_SCHEMA:
-            return system.SCHEMAS[table]
-        source = self._engine.catalog.sources.get(Name(schema, table).fold())
-        text = f"SELECT * FROM {Name(schema, table).sql()}"
-        if schema == "temp":
-            text = f"SELECT * FROM temp.main.{Name('', table).quoted()}"
-        elif source is not None:
-            text = f"SELECT * FROM {relation.reader(source.location, source.format, source.options)}"
+    def column_facts(self, relations: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], dict[str, ColumnFacts]]:
+        """The columns of these relations (as `relations` lists them), by schema and name, in their order."""
+        found: dict[tuple[str, str], dict[str, ColumnFacts]] = {
+            (RESERVED_SCHEMA, table): {field.name: ColumnFacts(_type_name(field.type)) for field in schema}
+            for table, schema in system.SCHEMAS.items()
+        }
+        for source in self._engine.catalog.sources.values():
+            columns = {name: ColumnFacts(kind) for name, kind in source.columns.items()}
+            found[source.name.schema, source.name.table] = columns
+        for schema, table, column, *facts in self._rows(_COLUMN_FACTS):
+            found.setdefault((schema, table), {})[column] = ColumnFacts(*facts)
+        for _, table, column, *facts in self._temporary(_COLUMN_FACTS, ("temp", OUTBOX_SCHEMA)):
+            found.setdefault((TEMPORARY, table), {})[column] = ColumnFacts(*facts)
+        wanted = list(relations)
+        for schema, table, kind in wanted:
+            if kind in ("VIEW", "LOCAL TEMPORARY"):
+                found[schema, table] = self._as_bound(schema, table, found.get((schema, table), {}))
+        return {(schema, table): found.get((schema, table), {}) for schema, table, _ in wanted}
+
+    def _as_bound(self, schema: str, table: str, stored: Mapping[str, ColumnFacts]) -> dict[str, ColumnFacts]:
+        """The columns a view has now; what the engine keeps of them is from when it was made."""
+        name = f"temp.main.{quote(table)}" if schema == TEMPORARY else Name(schema, table).sql()
+        text = f"SELECT * FROM {name}"
         try:
-            if schema == "temp" or self._session.in_transaction():
+            if schema == TEMPORARY or self._session.in_transaction():
                 with self._session.at_home() as cursor:
-                    found = cursor.bind(text).schema
+                    seen = cursor.bind(text)
             else:
-                found = self._engine.instance.acquire_and(lambda cursor: cursor.bind(text)).schema
+                seen = self._engine.instance.acquire_and(lambda cursor: cursor.bind(text))
         except errors.NeuroLakeError:
-            return pa.schema([])
-        return found if found is not None else pa.schema([])
+            return dict(stored)
+        return {
+            column: stored.get(column, ColumnFacts(kind))._replace(type=kind)
+            for column, kind in zip(seen.names, seen.types, strict=True)
+        }
 
     def primary_keys(self, schema: str | None, table: str) -> list[tuple[str, str, str | None, tuple[str, ...]]]:
-        """(schema, table, constraint, columns) of the primary keys of a table."""
+        """(schema, table, constraint, columns) of the primary keys of a table; of one in every schema for None."""
         sql = (
             "SELECT schema_name, table_name, constraint_name, constraint_column_names FROM duckdb_constraints() "
             "WHERE database_name = ? AND constraint_type = 'PRIMARY KEY' AND table_name = ?"
         )
         rows = self._rows(sql, [CATALOG, table])
-        return [(s, t, name, tuple(columns)) for s, t, name, columns in rows if schema in (None, "", s)]
+        return [(s, t, name, tuple(columns)) for s, t, name, columns in rows if schema in (None, s)]
 
-    def foreign_keys(self) -> list[tuple[str | None, Key, Key]]:
-        """(constraint, the table that refers, the table referred to) of every foreign key."""
+    def foreign_keys(self) -> list[tuple[str | None, str | None, Key, Key]]:
+        """(constraint, the key it refers to, the table that refers, the table referred to) of every foreign key."""
         sql = (
-            "SELECT constraint_name, schema_name, table_name, constraint_column_names, referenced_table, "
-            "referenced_column_names FROM duckdb_constraints() "
-            "WHERE database_name = ? AND schema_name <> ? AND constraint_type = 'FOREIGN KEY'"
+            "SELECT f.constraint_name, k.constraint_name, f.schema_name, f.table_name, f.constraint_column_names, "
+            "f.referenced_table, f.referenced_column_names FROM duckdb_constraints() f "
+            "LEFT JOIN duckdb_constraints() k ON k.constraint_type IN ('PRIMARY KEY', 'UNIQUE') AND k.database_name = f.database_name "
+            "AND k.schema_name = f.schema_name AND k.table_name = f.referenced_table "
+            "AND k.constraint_column_names = f.referenced_column_names "
+            "WHERE f.database_name = ? AND f.schema_name <> ? AND f.constraint_type = 'FOREIGN KEY'"
         )
         return [
-            (name, (schema, table, tuple(columns)), (schema, referred, tuple(theirs)))
-            for name, schema, table, columns, referred, theirs in self._rows(sql)
+            (name, key, (schema, table, tuple(columns)), (schema, referred, tuple(theirs)))
+            for name, key, schema, table, columns, referred, theirs in self._rows(sql)
         ]
 
     def facts(self, *, names: bool = True) -> tuple[str, tuple[str, ...], frozenset[str]]:
@@ -118,3 +161,11 @@ class Browser:
             (),
         )
         return DUCKDB_VERSION, tuple(sorted(w for (w,) in words)), frozenset(f for (f,) in functions)
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """DuckDB's name of the type that an Arrow column has."""
+    if pat.is_list(kind):
+        return f"{_type_name(kind.value_type)}[]"
+    names = {pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+    return "TIMESTAMP WITH TIME ZONE" if pat.is_timestamp(kind) else names.get(kind, "VARCHAR")

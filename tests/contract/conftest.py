@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 import neurolake
 from contract.clients import PASSWORD, Client, Embedded, Flight, Remote
 from flight.service import Service
+from neurolake import errors
 from neurolake.config import load
 from neurolake.engine import Engine
 from neurolake.home import Home
@@ -34,14 +36,30 @@ def embedded_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
         yield lake
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    home = Home.open(tmp_path_factory.mktemp("served") / "lake", create=True)
-    flags = {"port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0}
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[Service]:
+    """A new lake, served."""
+    home = Home.open(folder / "lake", create=True)
+    flags = {"port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0, **settings}
     service = Service(home, load(home.path, flags=flags))
     service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("served")) as service:
+        yield service
+
+
+@pytest.fixture
+def empty_service(service: Service) -> Iterator[Service]:
+    """The served lake, empty at first and left so."""
     yield service
-    service.stop()
+    _empty(service.engine)
 
 
 @pytest.fixture(params=["embedded", "remote", "flight", "flight_transaction"])
@@ -96,8 +114,15 @@ def _empty(engine: Engine) -> None:
         "UNION ALL SELECT schema_name, table_name, 'TABLE' FROM duckdb_tables() "
         "WHERE database_name = 'lake' AND schema_name <> '__neurolake'"
     )
-    for schema, name, kind in made:
-        cursor.run(f"DROP {kind} IF EXISTS {Name(schema, name).sql()}")
+    while made:  # a table that another one refers to goes after it
+        schema, name, kind = made.pop(0)
+        try:
+            cursor.run(f"DROP {kind} IF EXISTS {Name(schema, name).sql()}")
+        except errors.NeuroLakeError:
+            assert made
+            made.append((schema, name, kind))
+    for schema, name in cursor.rows("SELECT schema_name, sequence_name FROM duckdb_sequences()"):
+        cursor.run(f"DROP SEQUENCE {Name(schema, name).sql()}")
     schemas = cursor.rows(
         "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' AND NOT internal "
         "AND schema_name NOT IN ('main', '__neurolake')"
