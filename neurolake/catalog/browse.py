@@ -141,7 +141,8 @@ class Browser:
         sql = (
             "SELECT f.constraint_name, k.constraint_name, f.schema_name, f.table_name, f.constraint_column_names, "
             "f.referenced_table, f.referenced_column_names FROM duckdb_constraints() f "
-            "LEFT JOIN duckdb_constraints() k ON k.constraint_type IN ('PRIMARY KEY', 'UNIQUE') AND k.database_name = f.database_name "
+            "LEFT JOIN duckdb_constraints() k ON k.constraint_type IN ('PRIMARY KEY', 'UNIQUE') "
+            "AND k.database_name = f.database_name "
             "AND k.schema_name = f.schema_name AND k.table_name = f.referenced_table "
             "AND k.constraint_column_names = f.referenced_column_names "
             "WHERE f.database_name = ? AND f.schema_name <> ? AND f.constraint_type = 'FOREIGN KEY'"

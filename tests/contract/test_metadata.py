@@ -77,17 +77,8 @@ def tables(wire: Wire, **wanted: Any) -> list[str]:
     return [f"{row['db_schema_name']}.{row['table_name']}" for row in rows if row["table_type"] != "SYSTEM TABLE"]
 
 
-ALL = [
-    "None.Mine",
-    "main.a_b",
-    "main.axb",
-    "main.odd",
-    "main.plain",
-    "main.source",
-    "main.v",
-    "sales.customers",
-    "sales.orders",
-]
+OURS = ["main.a_b", "main.axb", "main.odd", "main.plain", "sales.customers", "sales.orders"]
+ALL = sorted([*OURS, "None.Mine", "main.source", "main.v"])
 
 COMMANDS = {
     "CommandGetCatalogs": (schemas.CATALOGS, {}),
