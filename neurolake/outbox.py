@@ -10,11 +10,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
 from neurolake.catalog import Catalog, Event
+from neurolake.governance.tables import changes_tables, names
+from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
 
@@ -33,27 +36,56 @@ class Outbox:
         self._lock = threading.Lock()
         self._applied: list[str] = []
         self._late: list[Event] = []
+        self._settling: tuple[Event, ...] = ()
         instance.acquire_and(self._prepare)
 
     def _prepare(self, cursor: Cursor) -> None:
         cursor.run(f'CREATE SCHEMA IF NOT EXISTS {CATALOG}."{SCHEMA}"')
         cursor.run(
             f"CREATE TABLE IF NOT EXISTS {TABLE} (event_id VARCHAR, query_id VARCHAR, verb VARCHAR, "
-            "object VARCHAR, user_name VARCHAR, happened_at DOUBLE)"
+            "object VARCHAR, user_name VARCHAR, happened_at DOUBLE, detail VARCHAR)"
         )
+        cursor.run(f"ALTER TABLE {TABLE} ADD COLUMN IF NOT EXISTS detail VARCHAR DEFAULT ''")
         left = [Event(*row) for row in cursor.rows(f"FROM {TABLE}")]
         if left:
             self.apply(left)
             self.remove_applied()
 
-    def append(self, cursor: Cursor, query_id: str, verb: str, target: str, user_name: str) -> Event:
+    def append(self, cursor: Cursor, query_id: str, verb: str, target: str, user_name: str, detail: str = "") -> Event:
         """Add an event inside the cursor's open transaction."""
-        event = Event(secrets.token_hex(8), query_id, verb, target, user_name, time.time())
+        event = Event(secrets.token_hex(8), query_id, verb, target, user_name, time.time(), detail)
         cursor.run(
-            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)",
-            [event.event_id, event.query_id, event.verb, event.object, event.user_name, event.at],
+            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [event.event_id, event.query_id, event.verb, event.object, event.user_name, event.at, event.detail],
         )
         return event
+
+    @contextmanager
+    def settling(self, events: Sequence[Event]) -> Iterator[None]:
+        """Around a commit: until its events are applied, the tables they change are in doubt.
+
+        Plans made before are made again, and decisions on such a table wait: the metadata does not know it yet.
+        """
+        doubtful = [event for event in events if changes_tables(event.verb)]
+        if not doubtful:
+            yield
+            self.apply(events)
+            return
+        with self._lock:
+            self._settling = (*self._settling, *doubtful)
+        self._catalog.touch()
+        try:
+            yield
+            self.apply(events)
+        finally:
+            with self._lock:
+                self._settling = tuple(event for event in self._settling if event not in doubtful)
+
+    def in_doubt(self, name: Name) -> bool:
+        """Whether a table, by its folded name, has changed in a way that the metadata does not know yet."""
+        return any(
+            event.verb.endswith("SCHEMA") or name in names(event.object) for event in (*self._settling, *self._late)
+        )
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take over events whose transaction has committed.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from neurolake import errors
 from neurolake.catalog.store import Store
 from neurolake.sql.text import Name, words
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 __all__ = ["Catalog", "Event", "Source"]
 
@@ -30,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change of the managed tables; `object` is the table's full name."""
+    """One change of the managed tables; `object` is the table's full name, `detail` JSON, or '' for nothing more."""
 
     event_id: str
     query_id: str
@@ -38,13 +43,30 @@ class Event:
     object: str
     user_name: str
     at: float
+    detail: str = ""
+
+
+class Follower(Protocol):
+    """What has to follow when tables change, in the same transaction of the metadata."""
+
+    def follow(self, db: Connection, events: Sequence[Event]) -> bool:
+        """Follow events that were not followed before; whether anything has changed by it."""
+
+    def moved(self) -> None:
+        """What has changed is on the disk."""
 
 
 class Catalog:
-    """The catalog of one lake, held in memory and in the metadata store. Safe to share between threads."""
+    """The catalog of one lake, held in memory and in the metadata store. Safe to share between threads.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the metadata file.
+        follower: follows each change of a table or source.
+    """
+
+    def __init__(self, store: Store, follower: Follower | None = None) -> None:
         self._store = store
+        self._follower = follower
         self._lock = threading.Lock()
         self.version = int(store.fact("catalog_version", 1))
         self.sources: Mapping[Name, Source] = {source.name.fold(): source for source in self._read()}
@@ -88,15 +110,22 @@ class Catalog:
             with self._store.durable() as db:
                 db.execute("DELETE FROM sources WHERE table_schema = ? AND table_name = ?", found.name)
                 self._set_version(db)
+                gone = Event("", "", "UNREGISTER", ".".join(found.name), "", time.time())
+                moved = self._follower is not None and self._follower.follow(db, [gone])
             self._replace({key: value for key, value in self.sources.items() if value is not found})
+            if moved and self._follower is not None:
+                self._follower.moved()
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take over events of the outbox, durably and idempotently."""
-        rows = [(e.event_id, e.query_id, e.verb, e.object, e.user_name, e.at) for e in events]
-        with self._lock, self._store.durable() as db:
-            db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._set_version(db)
+        with self._lock:
+            with self._store.durable() as db:
+                fresh = [event for event in events if _is_new(db, event)]
+                self._set_version(db)
+                moved = self._follower is not None and self._follower.follow(db, fresh)
             self.version += 1
+            if moved and self._follower is not None:
+                self._follower.moved()
 
     def touch(self) -> None:
         """Something else changed that plans depend on."""
@@ -119,6 +148,11 @@ class Catalog:
         return [
             Source(Name(r[0], r[1]), r[2], r[3], json.loads(r[4]), json.loads(r[5]), r[6], r[7], r[8]) for r in rows
         ]
+
+
+def _is_new(db: Connection, event: Event) -> bool:
+    row = (event.event_id, event.query_id, event.verb, event.object, event.user_name, event.at)
+    return bool(db.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)", row).rowcount)
 
 
 def _words(names: Iterable[Name]) -> frozenset[str]:

@@ -12,7 +12,9 @@ import pyarrow as pa
 from neurolake import errors, procedures
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
+from neurolake.catalog import Event
 from neurolake.engine import planning
+from neurolake.governance import tables
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.query import Kind, Plan, evolve
 from neurolake.result import CursorStream, Finish, Limits, Result, TableStream
@@ -199,9 +201,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
             answer = work(cursor)
             activity.look()
             if event_of := _event_of(plan, target):
-                session.events.append(
-                    engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name)
-                )
+                session.events.append(_appended(engine, cursor, activity, event_of))
         elif plan.verb in ALONE:
             answer = work(cursor)
             engine.catalog.touch()
@@ -221,14 +221,19 @@ def _own_transaction(
     try:
         answer = work(cursor)
         if event_of := _event_of(plan, statements.target_of(plan.text)):
-            events.append(engine.outbox.append(cursor, activity.query_id, *event_of, activity.principal.name))
+            events.append(_appended(engine, cursor, activity, event_of))
         activity.look()
-        cursor.run("COMMIT")
+        with engine.outbox.settling(events):
+            cursor.run("COMMIT")
     except BaseException:
         _roll_back(cursor)
         raise
-    engine.outbox.apply(events)
     return answer
+
+
+def _appended(engine: Engine, cursor: Cursor, activity: Activity, event_of: tuple[str, str, str]) -> Event:
+    verb, target, detail = event_of
+    return engine.outbox.append(cursor, activity.query_id, verb, target, activity.principal.name, detail)
 
 
 def _roll_back(cursor: Cursor) -> None:
@@ -238,8 +243,8 @@ def _roll_back(cursor: Cursor) -> None:
         return  # the engine has rolled it back by itself
 
 
-def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str] | None:
-    """The verb and object of a write's catalog event; None for one that does not touch the lake's own tables."""
+def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str, str] | None:
+    """The verb, object and detail of a write's catalog event; None for one that does not touch the lake's tables."""
     if target is None or (len(target) == 3 and target[0].casefold() != "lake"):
         return None
     if plan.verb == "COPY" and not statements.copies_in(plan.text):
@@ -249,7 +254,9 @@ def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str] | N
         return None
     schema = target[-2] if len(target) > 1 else session.schema
     made = statements.made_of(plan.text)
-    return plan.verb if made == plan.verb else f"{plan.verb} {made}", f"{schema}.{target[-1]}"
+    principal = plan.request.principal
+    detail = tables.detail_of(plan.verb, plan.text, None if principal.is_admin else principal.role)
+    return plan.verb if made == plan.verb else f"{plan.verb} {made}", f"{schema}.{target[-1]}", detail
 
 
 def _temporary(cursor: Cursor) -> frozenset[str]:
@@ -279,14 +286,14 @@ def commit(engine: Engine, session: Any, activity: Activity | None = None) -> No
     _refuse_outside(session)
     with session.at_home(activity) as cursor:
         try:
-            cursor.run("COMMIT")
+            with engine.outbox.settling(session.events):
+                cursor.run("COMMIT")
         except errors.NeuroLakeError:
             _roll_back(cursor)
             session.ended()
             raise
-        events = session.ended()
+        session.ended()
         session.temporary = _temporary(cursor) if session.temporary else session.temporary
-    engine.outbox.apply(events)
 
 
 def rollback(engine: Engine, session: Any, activity: Activity | None = None) -> None:

@@ -33,7 +33,7 @@ START = "0" * 64
 """What the first record of a chain is chained to."""
 COLUMNS = "chain, number, at, event, user_name, role, query_id, policy_version, details, hash"
 _INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_EVENTS_OF_ACCESS = frozenset(("login", "login_failed", "decision", "denied", "set_role", "gap"))
+_EVENTS_OF_ACCESS = frozenset(("login", "login_failed", "login_locked", "decision", "denied", "set_role", "gap"))
 ROWS_AT_ONCE = 10_000
 
 
@@ -197,7 +197,7 @@ def _chained(
 ) -> list[Any]:
     shown = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
     name = principal.name.encode("utf-8", "replace").decode()  # of a login that failed it may be anything
-    row = [chain, number, time.time(), event, name, principal.role, query_id, version, shown]
+    row = [chain, number, round(time.time(), 6), event, name, principal.role, query_id, version, shown]
     return [*row, _hash(before, row)]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolake import errors
+from neurolake.catalog import Event
 from neurolake.catalog.store import Store
+from neurolake.governance import tables
 from neurolake.governance.access import ADMIN, Access
 from neurolake.governance.audit import Audit
 from neurolake.governance.classification import Classification
@@ -78,6 +81,22 @@ class Governance:
         """A change is on the disk: what was planned before it is planned again."""
         with self._lock:
             self.version += 1
+
+    def follow(self, db: Connection, events: Sequence[Event]) -> bool:
+        """Tables have changed: their grants, policies and findings follow, in the same transaction."""
+        touched = False
+        for event in events:
+            if not tables.changes_tables(event.verb):
+                continue
+            detail = json.loads(event.detail) if event.detail else {}
+            if tables.follow(db, self.access, event.verb, event.object, detail):
+                touched = True
+                by = Principal(event.user_name, str(detail.get("role", "")))
+                about = {"object": event.object, **detail}
+                self.audit.write(db, event.verb.lower().replace(" ", "_"), by, event.query_id, self.version + 1, about)
+        if touched:
+            self.count(db)
+        return touched
 
     def principal(self, user_name: str, role: str | None = None, scope: frozenset[str] | None = None) -> Principal:
         """A user as they come in.
