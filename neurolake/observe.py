@@ -32,6 +32,10 @@ class Metrics:
         )
         self._rows = Counter("neurolake_rows_out", "Rows delivered.", registry=self.registry)
         self._bytes = Counter("neurolake_bytes_out", "Arrow bytes delivered.", registry=self.registry)
+        self._logins = Counter(
+            "neurolake_logins", "Logins, by what proves them and how they ended.", ["method", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
         self._states: dict[str, Any] = {}
 
     def ended(self, state: str, seconds: float, rows: int, bytes_out: int) -> None:
@@ -43,6 +47,10 @@ class Metrics:
         self._seconds.observe(seconds)
         self._rows.inc(rows)
         self._bytes.inc(bytes_out)
+
+    def login(self, method: str, outcome: str) -> None:
+        """Count a login: `done`, or the code it failed with."""
+        self._logins.labels(method, outcome).inc()
 
 
 def stage(name: str, query_id: str) -> AbstractContextManager[None]:

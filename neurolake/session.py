@@ -11,6 +11,7 @@ from neurolake._duckdb import Cursor, Instance
 from neurolake.activity import Activity
 from neurolake.catalog import Event
 from neurolake.config import Settings
+from neurolake.governance.logins import Login
 from neurolake.query import OWNER, Principal
 from neurolake.result import Result
 from neurolake.sql.text import DEFAULT_SCHEMA
@@ -51,6 +52,8 @@ class Session:
         self.is_owner = principal is OWNER
         self.is_user = False
         """Whether the principal is a user of this lake, rather than of whoever vouches for them."""
+        self.login: Login | None = None
+        """What opened it; None for a session of this process."""
         self.policy_version = -1
         self.changing_role = threading.Lock()
         self.client = client

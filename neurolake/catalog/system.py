@@ -38,6 +38,11 @@ SETTINGS = pa.schema([
 ])  # fmt: skip
 USERS = pa.schema([("user_name", pa.string()), ("role", pa.string()), ("created_at", TIME)])
 
+TOKENS = pa.schema([
+    ("token_id", pa.string()), ("user_name", pa.string()), ("roles", pa.list_(pa.string())), ("created_at", TIME),
+    ("created_by", pa.string()), ("expires_at", TIME), ("revoked_at", TIME),
+])  # fmt: skip
+
 
 def queries(context: Context) -> pa.Table:
     """Finished statements: one's own, or everyone's for an administrator."""
@@ -106,6 +111,17 @@ def users(context: Context) -> pa.Table:
     return table([r for r in rows if context.principal.is_admin or r[0] == context.principal.name], USERS)
 
 
+def tokens(context: Context) -> pa.Table:
+    """Personal access tokens, without their text: one's own, or everyone's for an administrator."""
+    found = context.engine.tokens.all(None if context.principal.is_admin else context.principal.name)
+    rows = [
+        (t.token_id, t.user_name, None if t.roles is None else list(t.roles), t.created_at, t.created_by, t.expires_at,
+         t.revoked_at)
+        for t in found
+    ]  # fmt: skip
+    return table(rows, TOKENS)
+
+
 def table(rows: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Rows as an Arrow table; seconds since the epoch become timestamps."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
@@ -121,12 +137,12 @@ def _moment(seconds: float | None) -> datetime.datetime | None:
 
 
 TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
-    f.__name__: f for f in (columns, procedures, queries, running, settings, sources, users)
+    f.__name__: f for f in (columns, procedures, queries, running, settings, sources, tokens, users)
 }
 
 SCHEMAS: Mapping[str, pa.Schema] = {
     "columns": COLUMNS, "procedures": PROCEDURES, "queries": QUERIES, "running": QUERIES, "settings": SETTINGS,
-    "sources": SOURCES, "users": USERS,
+    "sources": SOURCES, "tokens": TOKENS, "users": USERS,
 }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ _GROUPS = {
     "memory_bytes_max": "Memory, threads and disk",
     "statement_timeout_s": "Statements",
     "host": "Server",
+    "login_failures_max": "Logins",
+    "shutdown_grace_s": "Limits of the server",
     "sessions_max": "Sessions",
     "allowed_locations": "Storage",
     "history_rows_max": "History and audit",

@@ -139,6 +139,18 @@ class SettingValues:
     http_port: int = _row(8080, "The port of /livez, /readyz, /metrics. 0: any that is free.", maximum=65535)
     tls_cert: str = _row("", "The server's certificate chain: a PEM file. Needs tls_key.")
     tls_key: str = _row("", "The certificate's private key: a PEM file.")
+    tls_reload_s: float = _row(
+        10.0, "How often certificate files are looked at; renewed ones are taken up without a restart. 0: never."
+    )
+    http_tls: bool = _row(True, "With tls_cert the HTTP port speaks TLS too.")
+    mtls_port: int = _row(
+        0, "A second Flight SQL port, for clients that prove who they are by a certificate. 0: none.", maximum=65535
+    )
+    mtls_ca: str = _row("", "The authorities whose client certificates mtls_port takes: a PEM file.")
+    mtls_users: tuple[str, ...] = _row(
+        (),
+        "Which user a certificate's name stands for, as name=user. Empty: the user of that name.",
+    )
     insecure_listen: bool = _row(
         False, "Listen beyond this machine without TLS: passwords and data cross the network in the clear."
     )
@@ -147,6 +159,33 @@ class SettingValues:
         "User admin's password, set at the first start. Empty: one is made and printed once.",
         secret=True,
     )
+    login_failures_max: int = _row(
+        20, "After so many failed logins in a row a user's name is locked for login_lock_s. 0: never."
+    )
+    login_lock_s: float = _row(900.0, "How long a name stays locked after too many failed logins.")
+    token_life_s: float = _row(
+        31_536_000.0, "A personal access token lasts at most this long.", minimum=60, reload="live"
+    )
+    owner_token_life_s: float = _row(
+        3600.0, "How often the owner's token in run/server.json is made anew; the one before holds a minute longer.",
+        minimum=1,
+    )  # fmt: skip
+    client_address_header: str = _row(
+        "",
+        "The header in which a proxy of yours names the client's address, such as x-real-ip. Empty: there is none.",
+    )
+    oidc_issuer: str = _row("", "The identity provider whose signed tokens (JWT) are taken: their claim iss.")
+    oidc_audience: str = _row("", "Whom such tokens must be meant for: their claim aud.")
+    oidc_jwks: str = _row("", "The provider's public keys (JWKS): a file, or an https URL.")
+    oidc_jwks_refresh_s: float = _row(300.0, "How long fetched keys are used before they are fetched again.", minimum=1)
+    oidc_tls_ca: str = _row("", "The authority of that URL's certificate: a PEM file. Empty: the system's.")
+    oidc_algorithms: tuple[str, ...] = _row(("RS256",), "The algorithms that such tokens may be signed with.")
+    oidc_leeway_s: float = _row(30.0, "How far the provider's clock may be off.", maximum=300)
+    oidc_user_claim: str = _row("sub", "The claim that names the user.")
+    oidc_role_claim: str = _row(
+        "", "The claim with the user's groups or roles. Empty: the user must be known here, and has the roles it has."
+    )
+    oidc_roles: tuple[str, ...] = _row((), "Which role a value of oidc_role_claim stands for, as value=role.")
     shutdown_grace_s: float = _row(10.0, "Time that running statements get to end when the server stops.")
     message_bytes_max: int = _row(
         16 * _MIB,

@@ -22,7 +22,9 @@ from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, planning, running, settings_of_session
 from neurolake.governance.access import Access
+from neurolake.governance.logins import Logins
 from neurolake.governance.model import Governance
+from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import Users
 from neurolake.history import History, state_of
 from neurolake.home import Home
@@ -71,9 +73,12 @@ class Engine:
             settings.history_fsync_ms / 1000,
             synchronous=settings.audit_synchronous,
         )
-        self.catalog = Catalog(self.store)
+        self.catalog = Catalog(self.store, self.governance)
         self.outbox = Outbox(self.instance, self.catalog)
+        self.governance.unsettled = self.outbox.in_doubt
         self.users = Users(self.store)
+        self.tokens = Tokens(self.store)
+        self.logins = Logins(self.users, self.tokens, settings, self.governance, self.metrics)
         self.history = History(
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )

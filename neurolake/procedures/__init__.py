@@ -148,7 +148,7 @@ def bind(found: Procedure, positional: Sequence[Any], named: Mapping[str, Any]) 
 
 def load_all() -> None:
     """Import every module that holds procedures."""
-    from neurolake.procedures import queries, sources, users  # noqa: F401  (importing them fills the registry)
+    from neurolake.procedures import queries, sources, tokens, users  # noqa: F401  (importing them fills the registry)
 
 
 def _argument(parameter: inspect.Parameter, hint: Any, secret: bool) -> Argument:

@@ -47,7 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("neurolake.quickstart",),
     ("neurolake.cli",),
     ("neurolake.__main__",),
-    ("flight.__init__", "flight.protocol", "flight.errors", "flight.http"),
+    ("flight.__init__", "flight.protocol", "flight.errors", "flight.http", "flight.tls"),
     ("flight.sessions", "flight.metadata"),
     ("flight.auth", "flight.actions", "flight.puts"),
     ("flight.server",),
@@ -65,6 +65,7 @@ UPWARD = {
 
 HEAVY = (
     "duckdb", "pyarrow", "sqlglot", "pandas", "polars", "fsspec", "obstore", "adbc_driver_manager", "argon2",
+    "jwt", "cryptography",
     "prometheus_client", "opentelemetry", "rich", "prompt_toolkit", "tomlkit", "google.protobuf", "click",
 )  # fmt: skip
 
@@ -173,6 +174,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()), ("argon2", ("neurolake.governance",)),
+     ("jwt", ("neurolake.governance.oidc",)), ("cryptography", ("flight.tls",)),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
      ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)),
      ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)),

@@ -13,7 +13,8 @@ import pytest
 
 from neurolake import errors
 from neurolake.catalog.store import Store
-from neurolake.governance.users import FREE_FAILURES, Users
+from neurolake.governance.lockout import FREE_FAILURES
+from neurolake.governance.users import Users
 
 PASSWORD = "a good password"
 
@@ -37,7 +38,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = time.monotonic()
-        monkeypatch.setattr("neurolake.governance.users.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("neurolake.governance.lockout.time.monotonic", lambda: self.now)
 
 
 def refused(users: Users, name: str, password: str) -> errors.LoginFailed:
