@@ -21,7 +21,7 @@ from neurolake.errors import InvalidRequest, LimitReached
 
 __all__ = ["BATCH_BYTES", "MESSAGE_BYTES_MAX", "BatchCutter", "uploaded", "validate_upload"]
 
-BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_BYTES: Final = 6 * 1024 * 1024
 """How large a batch is aimed to be, in bytes."""
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024

@@ -118,7 +118,7 @@ class SettingValues:
         reload="live",
     )
     batch_bytes: int = _row(
-        4 * _MIB, "Size that record batches sent to clients aim for.", minimum=64 * _KIB, maximum=_GIB
+        6 * _MIB, "Size that record batches sent to clients aim for.", minimum=64 * _KIB, maximum=_GIB
     )
     plan_cache_entries: int = _row(1000, "Plans kept for statements that come again. 0: none.")
     optimizer: bool = _row(True, "Whether optimiser rules may rewrite.", reload="live", per_session=True)
