@@ -66,6 +66,8 @@ class NeuroLakeError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    narrower: ClassVar[frozenset[str]] = frozenset()
+    """Other codes of this class that no gRPC status tells from others': `from_code` finds the class by them."""
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -172,12 +174,20 @@ class LimitReached(NeuroLakeError):
     """A limit was reached; the message names the setting that moves it."""
 
     code = "limit_reached"
+    narrower = frozenset(("disk_full", "home_buffer_full", "memory_limit", "source_too_large", "statement_too_deep"))
 
 
 class SourceFailed(NeuroLakeError):
     """Data could not be read: the storage, the format or the contents are at fault."""
 
     code = "source_failed"
+    narrower = frozenset(
+        f"source_{what}"
+        for what in (
+            "bucket_missing", "changed", "changed_columns", "credentials", "denied", "empty", "missing", "truncated",
+            "unreachable",
+        )
+    )  # fmt: skip
 
 
 class Unavailable(NeuroLakeError):
@@ -204,13 +214,13 @@ def from_code(code: str, message: str) -> NeuroLakeError:
 
     >>> type(from_code("timed_out", "too slow")).__name__
     'TimedOut'
-    >>> type(from_code("s3_denied", "no")).__name__, from_code("s3_denied", "no").code
-    ('NeuroLakeError', 's3_denied')
+    >>> type(from_code("source_denied", "no")).__name__, from_code("source_denied", "no").code
+    ('SourceFailed', 'source_denied')
     """
     pending: list[type[NeuroLakeError]] = [NeuroLakeError]
     while pending:
         kind = pending.pop()
-        if kind.code == code:
-            return kind(message)
+        if kind.code == code or code in kind.narrower:
+            return kind(message, code=code)
         pending.extend(kind.__subclasses__())
     return NeuroLakeError(message, code=code)

@@ -1,0 +1,36 @@
+"""The error tree, seen from the other end of the wire."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neurolake import errors
+
+PRODUCT = Path(errors.__file__).parent
+UNTOLD = ("LimitReached", "SourceFailed")
+"""Classes that reach a client under the same gRPC status as others."""
+
+
+def raised() -> Iterator[tuple[str, str]]:
+    """Every (class, code) of these classes in the sources."""
+    for path in PRODUCT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[2]) in UNTOLD:
+                for keyword in node.keywords:
+                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                        yield name, str(keyword.value.value)
+
+
+@pytest.mark.parametrize(("name", "code"), sorted(set(raised())))
+def test_a_client_gets_the_class_that_was_raised(name: str, code: str) -> None:
+    found = errors.from_code(code, "no")
+    assert type(found).__name__ == name
+    assert found.code == code
+
+
+def test_an_unknown_code_is_kept() -> None:
+    assert errors.from_code("of_a_later_release", "no").code == "of_a_later_release"
