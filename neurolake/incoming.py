@@ -22,6 +22,7 @@ _UNHELD: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (lambda kind: pat.is_decimal(kind) and kind.scale < 0, "Cast it to a decimal whose scale is not negative."),
     (lambda kind: pat.is_union(kind) and kind.mode == "dense", "Make it a sparse union."),
 )
+_UNSEEN = {pa.lib.Type_INTERVAL_MONTHS, pa.lib.Type_INTERVAL_DAY_TIME}
 
 
 class Incoming:
@@ -36,10 +37,11 @@ class Incoming:
 
     Raises:
         NotSupported: a column has a type that the engine cannot hold, or finer values than it can.
-        InvalidRequest: two columns share a name, or one has none.
+        InvalidRequest: two columns share a name, or one has none, or one that is no UTF-8.
     """
 
     def __init__(self, data: pa.Table | pa.RecordBatchReader, *, names: bool = True) -> None:
+        check_schema(data.schema)
         if names:
             _check_names(data.schema, "The data")
         self._fine = [place for place, field in enumerate(data.schema) if _check_type(field, field.type)]
@@ -75,6 +77,35 @@ class Incoming:
                     code="type",
                     next_step="Round them to microseconds.",
                 )
+
+
+def check_schema(schema: pa.Schema) -> None:
+    """Refuse what cannot even be looked at: names and time zones that are no UTF-8, types that pyarrow does not know.
+
+    Raises:
+        InvalidRequest: there is such a name, at any depth.
+        NotSupported: there is such a type.
+    """
+    try:
+        for field in schema:
+            _look_at(field)
+    except UnicodeDecodeError:
+        raise errors.InvalidRequest(
+            "The data's schema holds a name that is not UTF-8.", code="column_names", next_step="Rename the column."
+        ) from None
+
+
+def _look_at(field: pa.Field) -> None:
+    kind = field.type
+    if kind.id in _UNSEEN:
+        raise errors.NotSupported(
+            f"The column {field.name} is of type {kind}, which is not supported.",
+            code="type",
+            next_step="Cast it to an interval of months, days and nanoseconds.",
+        )
+    _ = field.name, kind.tz if pat.is_timestamp(kind) else None
+    for place in range(kind.num_fields):
+        _look_at(kind.field(place))
 
 
 def _rebased(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -20,8 +20,11 @@ def rows(batch: pa.RecordBatch) -> Iterator[list[Any]]:
 
     >>> list(rows(pa.record_batch({"a": [1.5, None], "b": ["x", "y"]})))
     [[1.5, 'x'], [None, 'y']]
+
+    Raises:
+        NotSupported: a value is beyond what Python, and so the engine's interface, can hold.
     """
-    columns = [_values(column) for column in batch.columns]
+    columns = [_held(field.name, column) for field, column in zip(batch.schema, batch.columns, strict=True)]
     return (list(row) for row in zip(*columns, strict=True)) if columns else iter([[]] * batch.num_rows)
 
 
@@ -31,6 +34,17 @@ def for_plan(plan: Plan, row: Sequence[Any]) -> Values:
     if not names or all(name.isdigit() for name in names):
         return list(row)
     return dict(zip(names, row, strict=False))
+
+
+def _held(name: str, column: pa.Array) -> list[Any]:
+    try:
+        return _values(column)
+    except (ArithmeticError, LookupError, ValueError, pa.ArrowException) as error:
+        raise errors.NotSupported(
+            f"The parameter {name} has a value of type {column.type} that cannot be bound: {error}.",
+            code="type",
+            next_step="Send it as text, and cast it in the statement.",
+        ) from None
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -90,7 +104,7 @@ def _nested(kind: pa.DataType) -> str | None:
         named = (f"{quote(kind.field(place).name)} {part}" for place, part in enumerate(parts))
         return f"STRUCT({', '.join(named)})"
     if pat.is_fixed_size_list(kind):
-        return f"{parts[0]}[{kind.list_size}]"
+        return f"{parts[0]}[{kind.list_size}]" if kind.list_size else None
     if pat.is_list(kind) or pat.is_large_list(kind):
         return f"{parts[0]}[]"
     if pat.is_decimal(kind):

@@ -12,14 +12,17 @@ DataType(string)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from contextlib import contextmanager
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.flight as paflight
 
 from flight.protocol.plain import plain_batch, plain_schema
 from neurolake.errors import InvalidRequest, LimitReached
+from neurolake.incoming import check_schema
 
-__all__ = ["BATCH_BYTES", "MESSAGE_BYTES_MAX", "BatchCutter", "uploaded", "validate_upload"]
+__all__ = ["BATCH_BYTES", "MESSAGE_BYTES_MAX", "BatchCutter", "uploaded", "uploaded_schema", "validate_upload"]
 
 BATCH_BYTES: Final = 6 * 1024 * 1024
 """How large a batch is aimed to be, in bytes."""
@@ -119,6 +122,7 @@ def validate_upload(batch: pa.RecordBatch) -> pa.RecordBatch:
     Raises:
         InvalidRequest: the batch is malformed.
     """
+    check_schema(batch.schema)
     try:
         batch.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -137,15 +141,37 @@ def uploaded(chunks: Iterable[object]) -> Iterator[pa.RecordBatch]:
     """
     reading = iter(chunks)
     while True:
-        try:
-            chunk = next(reading)
-        except StopIteration:
+        with _reading():
+            chunk = next(reading, None)
+        if chunk is None:
             return
-        except pa.ArrowInvalid as error:
-            raise _malformed(error) from None
         batch = getattr(chunk, "data", None)
         if batch is not None:
             yield validate_upload(batch)
+
+
+def uploaded_schema(reader: Any) -> pa.Schema:
+    """The schema that an upload begins with; asking for it reads the upload's first message.
+
+    Args:
+        reader: a `MetadataRecordBatchReader`.
+
+    Raises:
+        InvalidRequest: the message is malformed, or there is none.
+    """
+    with _reading():
+        return reader.schema
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Arrow refuses a broken message with any of these, and Flight tells with its own errors how a call has ended."""
+    try:
+        yield
+    except paflight.FlightError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise _malformed(error) from None
 
 
 def _malformed(error: Exception) -> InvalidRequest:
