@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neurolake import errors
+from neurolake.catalog import system_governance as governed
+from neurolake.catalog.system_governance import TIME
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
     from neurolake.procedures import Context
 
-TIME = pa.timestamp("us", tz="UTC")
-
 QUERIES = pa.schema([
     ("query_id", pa.string()), ("user_name", pa.string()), ("role", pa.string()), ("client", pa.string()),
     ("sql", pa.string()), ("state", pa.string()), ("error_code", pa.string()), ("started_at", TIME),
     ("duration_ms", pa.float64()), ("rows_out", pa.int64()), ("bytes_out", pa.int64()),
-])  # fmt: skip
-COLUMNS = pa.schema([
-    ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()),
-    ("data_type", pa.string()), ("nullable", pa.bool_()),
 ])  # fmt: skip
 SOURCES = pa.schema([
     ("table_schema", pa.string()), ("table_name", pa.string()), ("format", pa.string()),
@@ -36,8 +32,6 @@ PROCEDURES = pa.schema([
 SETTINGS = pa.schema([
     ("name", pa.string()), ("value", pa.string()), ("source", pa.string()), ("help", pa.string()),
 ])  # fmt: skip
-USERS = pa.schema([("user_name", pa.string()), ("role", pa.string()), ("created_at", TIME)])
-
 TOKENS = pa.schema([
     ("token_id", pa.string()), ("user_name", pa.string()), ("roles", pa.list_(pa.string())), ("created_at", TIME),
     ("created_by", pa.string()), ("expires_at", TIME), ("revoked_at", TIME),
@@ -61,7 +55,7 @@ def running(context: Context) -> pa.Table:
 
 
 def columns(context: Context) -> pa.Table:
-    """The columns of every table, view and source."""
+    """The columns of every table, view and source, with what is known about each; for others, those they may read."""
     from neurolake.catalog.browse import Browser
 
     managed = Browser(context.engine, context.session).columns()
@@ -70,21 +64,26 @@ def columns(context: Context) -> pa.Table:
         for source in context.engine.catalog.sources.values()
         for name, kind in source.columns.items()
     ]
-    return table([*managed, *registered], COLUMNS)
+    return table(governed.columns(context, [*managed, *registered]), governed.COLUMNS)
 
 
 def sources(context: Context) -> pa.Table:
-    """The registered sources."""
+    """The registered sources; for others than administrators those that they may read, and not where they lie."""
     import json
 
-    return table(
-        [
-            (s.name.schema, s.name.table, s.format, s.location, json.dumps(s.options), len(s.columns),
-             s.registered_at, s.registered_by, s.changed_at)
-            for s in context.engine.catalog.sources.values()
-        ],
-        SOURCES,
-    )  # fmt: skip
+    access, principal = context.engine.access, context.principal
+    rows = []
+    for s in context.engine.catalog.sources.values():
+        lies: tuple[str | None, str | None] = (s.location, json.dumps(s.options))
+        if not principal.is_admin:
+            if not access.sees(principal, s.name):
+                continue
+            lies = (None, None)
+        rows.append(
+            (s.name.schema, s.name.table, s.format, *lies, len(s.columns), s.registered_at, s.registered_by,
+             s.changed_at)
+        )  # fmt: skip
+    return table(rows, SOURCES)
 
 
 def procedures(context: Context) -> pa.Table:
@@ -107,8 +106,32 @@ def settings(context: Context) -> pa.Table:
 
 def users(context: Context) -> pa.Table:
     """The users, without their passwords: oneself, or everyone for an administrator."""
-    rows = context.engine.store.rows("SELECT user_name, role, created_at FROM users ORDER BY 1")
-    return table([r for r in rows if context.principal.is_admin or r[0] == context.principal.name], USERS)
+    return table(governed.users(context), governed.USERS)
+
+
+def roles(context: Context) -> pa.Table:
+    """The roles: those the caller has, with what they inherit, or all for an administrator."""
+    return table(governed.roles(context), governed.ROLES)
+
+
+def grants(context: Context) -> pa.Table:
+    """What is granted to the caller's roles, or to all for an administrator."""
+    return table(governed.grants(context), governed.GRANTS)
+
+
+def policies(context: Context) -> pa.Table:
+    """Policies and row filters: those of the active role, or all for an administrator."""
+    return table(governed.policies(context), governed.POLICIES)
+
+
+def tags(context: Context) -> pa.Table:
+    """Tags of what the caller may read."""
+    return table(governed.tags(context), governed.TAGS)
+
+
+def audit(context: Context) -> pa.Table:
+    """The audit log: one's own records, or all for who administers the lake."""
+    return table(governed.audit(context), governed.AUDIT)
 
 
 def tokens(context: Context) -> pa.Table:
@@ -137,12 +160,28 @@ def _moment(seconds: float | None) -> datetime.datetime | None:
 
 
 TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
-    f.__name__: f for f in (columns, procedures, queries, running, settings, sources, tokens, users)
+    f.__name__: f
+    for f in (
+        audit,
+        columns,
+        grants,
+        policies,
+        procedures,
+        queries,
+        roles,
+        running,
+        settings,
+        sources,
+        tags,
+        tokens,
+        users,
+    )
 }
 
 SCHEMAS: Mapping[str, pa.Schema] = {
-    "columns": COLUMNS, "procedures": PROCEDURES, "queries": QUERIES, "running": QUERIES, "settings": SETTINGS,
-    "sources": SOURCES, "tokens": TOKENS, "users": USERS,
+    "audit": governed.AUDIT, "columns": governed.COLUMNS, "grants": governed.GRANTS, "policies": governed.POLICIES,
+    "procedures": PROCEDURES, "queries": QUERIES, "roles": governed.ROLES, "running": QUERIES, "settings": SETTINGS,
+    "sources": SOURCES, "tags": governed.TAGS, "tokens": TOKENS, "users": governed.USERS,
 }  # fmt: skip
 
 

@@ -91,8 +91,16 @@ class Access:
         return found
 
     def read_all(self) -> None:
-        """Read the facts of every table at once: for who lists the whole catalog."""
-        self._facts = _Whole(facts.read_all(self._store))
+        """Read the facts of every table at once: for who lists the whole catalog. Once a version."""
+        if not isinstance(self._facts, _Whole):
+            self._facts = _Whole(facts.read_all(self._store))
+
+    def sees(self, principal: Principal, table: Name) -> bool:
+        """Whether a principal may read a table or any column of it: whether they may know that it is there."""
+        roles = self.roles_of(principal.role)
+        return self.may(principal, "read", Object.of(table)) or any(
+            role in roles and privilege in ("read", ADMIN) for role, privilege, _ in self.facts(table).grants
+        )
 
     def may(self, principal: Principal, privilege: str, on: Object | str = LAKE) -> bool:
         """Whether the active role, or one that it inherits, has a privilege on an object or on what contains it."""

@@ -113,11 +113,11 @@ class Audit:
                 raise
             self._journal.forget()
 
-    def verify(self) -> Iterator[tuple[str, int, str, int | None, str | None]]:
+    def verify(self) -> Iterator[tuple[str, int, str, str | None]]:
         """Check both chains from their first record to their last.
 
         Yields:
-            (chain, records, the last hash, the first bad number or None, what is wrong there or None).
+            (chain, records that follow each other, the hash of the last of them, what is wrong after it or None).
         """
         self.flush()
         for chain in (CHANGES, ACCESS):
@@ -136,7 +136,7 @@ class Audit:
         where, values = ("WHERE user_name = ?", [user_name]) if user_name is not None else ("", [])
         return self._store.rows(f"SELECT {COLUMNS} FROM audit {where} ORDER BY at, chain DESC, number", values)
 
-    def _verified(self, chain: str) -> tuple[str, int, str, int | None, str | None]:
+    def _verified(self, chain: str) -> tuple[str, int, str, str | None]:
         number, before = 0, START
         while rows := self._store.rows(
             f"SELECT {COLUMNS} FROM audit WHERE chain = ? AND number > ? ORDER BY number LIMIT {ROWS_AT_ONCE}",
@@ -144,14 +144,15 @@ class Audit:
         ):
             for row in rows:
                 if row[1] != number + 1:
-                    return chain, number, before, number + 1, f"records {number + 1} to {row[1] - 1} are missing"
+                    return chain, number, before, f"records {number + 1} to {row[1] - 1} are missing"
                 if _hash(before, row[:-1]) != row[-1]:
-                    return chain, number, before, row[1], "the record was changed, or does not follow the one before"
+                    what = f"record {row[1]} was changed, or does not follow the one before"
+                    return chain, number, before, what
                 number, before = row[1], row[-1]
         head = self._store.fact(f"audit_{chain}", 0)
         if head > number:
-            return chain, number, before, number + 1, f"records {number + 1} to {head} are missing at the end"
-        return chain, number, before, None, None
+            return chain, number, before, f"records {number + 1} to {head} are missing at the end"
+        return chain, number, before, None
 
     def _head(self, chain: str) -> tuple[int, str]:
         rows = self._store.rows("SELECT number, hash FROM audit WHERE chain = ? ORDER BY number DESC LIMIT 1", (chain,))

@@ -169,8 +169,8 @@ class Governance:
             AccessDenied: they do not have it, or there is no such role.
         """
         principal = session.principal
-        may = self.access.roles if session.is_owner else (*principal.roles, principal.role)
-        if role is not None and role.casefold() not in filter(None, may):
+        may = self.access.roles if session.is_owner else principal.roles or tuple(filter(None, (principal.role,)))
+        if role is not None and role.casefold() not in may:
             raise errors.AccessDenied(
                 f"{principal.name} does not have the role {role}.", code="role_denied",
                 next_step=f"Roles of {principal.name}: {', '.join(may) or 'none'}.",

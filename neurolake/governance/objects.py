@@ -98,8 +98,8 @@ class Object:
 LAKE = Object("lake")
 
 
-def word(text: str, *, upper: bool = False) -> str:
-    """A tag, or with `upper` an entity, in the form that all its spellings share.
+def word(text: str, *, upper: bool = False, what: str = "a tag or an entity") -> str:
+    """The name of a tag, a role or a policy, or with `upper` of an entity, in the form that all its spellings share.
 
     Raises:
         InvalidRequest: it holds more than letters, digits and `_.:-`.
@@ -107,7 +107,7 @@ def word(text: str, *, upper: bool = False) -> str:
     text = text.strip()
     if not _WORD.fullmatch(text):
         raise errors.InvalidRequest(
-            f"{text!r} is not the name of a tag or an entity.",
+            f"{text!r} cannot be the name of {what}.",
             code="bad_name",
             next_step="Use letters, digits and _ . : - and at most 128 of them.",
         )

@@ -64,18 +64,20 @@ class Procedure:
     returns: pa.Schema
     privilege: str
     help: str
+    per_object: bool = False
 
 
 REGISTRY: dict[str, Procedure] = {}
 
 
 def procedure(
-    returns: pa.Schema, *, privilege: str = "admin", secret: Sequence[str] = ()
+    returns: pa.Schema, *, privilege: str = "admin", secret: Sequence[str] = (), per_object: bool = False
 ) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
     """Enter a function into the registry. Arguments named in `secret` are never stored, logged or shown.
 
     `privilege` is what a caller needs on the lake: call, admin … With `own` everybody may call it, and the procedure
-    itself refuses what is not the caller's to do.
+    itself refuses what is not the caller's to do; with `per_object` the privilege is needed on the object that the
+    call is about, which the procedure checks as well.
     """
 
     def enter(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
@@ -86,7 +88,7 @@ def procedure(
         ]
         help_text = inspect.getdoc(function) or ""
         REGISTRY[function.__name__] = Procedure(
-            function.__name__, function, tuple(arguments), returns, privilege, help_text
+            function.__name__, function, tuple(arguments), returns, privilege, help_text, per_object
         )
         return function
 
@@ -148,7 +150,15 @@ def bind(found: Procedure, positional: Sequence[Any], named: Mapping[str, Any]) 
 
 def load_all() -> None:
     """Import every module that holds procedures."""
-    from neurolake.procedures import queries, sources, tokens, users  # noqa: F401  (importing them fills the registry)
+    from neurolake.procedures import (  # noqa: F401  (importing them fills the registry)
+        governance,
+        governance_catalog,
+        governance_policies,
+        queries,
+        sources,
+        tokens,
+        users,
+    )
 
 
 def _argument(parameter: inspect.Parameter, hint: Any, secret: bool) -> Argument:
@@ -188,4 +198,6 @@ def _misfit(found: Procedure, what: str) -> errors.InvalidRequest:
 
 
 def _sql(value: object) -> str:
+    if value == ():
+        return "[]"
     return "null" if value is None else repr(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,175 @@
+"""The rows of the system tables on governance, filtered for the caller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake.governance.access import Access
+    from neurolake.procedures import Context
+
+TIME = pa.timestamp("us", tz="UTC")
+_NAMES = pa.list_(pa.string())
+
+COLUMNS = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()),
+    ("data_type", pa.string()), ("nullable", pa.bool_()), ("tags", _NAMES), ("entity", pa.string()),
+    ("pii_status", pa.string()), ("description", pa.string()),
+])  # fmt: skip
+TAGS = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()), ("tag", pa.string()),
+    ("tagged_by", pa.string()), ("tagged_at", TIME),
+])  # fmt: skip
+POLICIES = pa.schema([
+    ("name", pa.string()), ("role", pa.string()), ("target", pa.string()), ("action", pa.string()),
+    ("options", pa.string()), ("condition", pa.string()), ("created_by", pa.string()), ("created_at", TIME),
+])  # fmt: skip
+USERS = pa.schema([
+    ("user_name", pa.string()), ("role", pa.string()), ("roles", _NAMES), ("attributes", pa.string()),
+    ("created_at", TIME),
+])  # fmt: skip
+ROLES = pa.schema([
+    ("role", pa.string()), ("inherits", _NAMES), ("created_by", pa.string()), ("created_at", TIME),
+])  # fmt: skip
+GRANTS = pa.schema([
+    ("role", pa.string()), ("privilege", pa.string()), ("object", pa.string()), ("granted_by", pa.string()),
+    ("granted_at", TIME),
+])  # fmt: skip
+AUDIT = pa.schema([
+    ("chain", pa.string()), ("number", pa.int64()), ("at", TIME), ("event", pa.string()), ("user_name", pa.string()),
+    ("role", pa.string()), ("query_id", pa.string()), ("policy_version", pa.int64()), ("details", pa.string()),
+    ("hash", pa.string()),
+])  # fmt: skip
+
+Row = tuple[Any, ...]
+
+
+def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
+    """Columns (schema, table, name, type, nullable), with what is known about each; for governed roles, those open."""
+    from neurolake.governance.masks import kept_type
+
+    access, principal = context.engine.access, context.principal
+    access.read_all()
+    described = {
+        (schema, table, column): text
+        for schema, table, column, text in context.engine.store.rows("SELECT * FROM descriptions")
+    }
+    for (schema, table), rows in groupby(found, lambda row: (row[0], row[1])):
+        name, listed = Name(schema, table), list(rows)
+        known = access.facts(name)
+        types = {column: kind for _, _, column, kind, _ in listed}
+        decided = {one.column: one.action for one in access.decide(principal, name, types).columns}
+        folded = name.fold()
+        for *named, kind, nullable in listed:
+            column = named[-1]
+            if decided[column] == "absent":
+                continue
+            kind = kind if decided[column] == "allow" else kept_type(kind)
+            key = column.casefold()
+            tags = sorted(known.tags.get(key, ()))
+            entity = max(_held(known.findings.get(key, ())), default=(0.0, None), key=lambda one: one[0])[1]
+            yield (
+                *named,
+                kind,
+                nullable,
+                tags,
+                entity,
+                known.status(column, types[column]),
+                described.get((*folded, key)),
+            )
+
+
+def _held(findings: Iterable[Any]) -> Iterator[tuple[float, str]]:
+    for one in findings:
+        if one.status != "rejected":
+            yield one.confidence + (one.status == "confirmed"), one.entity
+
+
+def tags(context: Context) -> Iterator[Row]:
+    """Tags of schemas, tables and columns that the caller may know of."""
+    access, principal = context.engine.access, context.principal
+    for schema, table, column, *rest in context.engine.store.rows("SELECT * FROM tags ORDER BY 1, 2, 3, 4"):
+        if principal.is_admin or (table and access.sees(principal, Name(schema, table))):
+            yield schema, table or None, column or None, *rest
+
+
+def policies(context: Context) -> Iterator[Row]:
+    """Policies and row filters: those that are meant for the active role, or all for an administrator."""
+    from neurolake.governance.objects import Object
+
+    access, principal = context.engine.access, context.principal
+    sql = (
+        "SELECT name, role, kind, table_schema, table_name, column_name, word, action, options, NULL, created_by, "
+        "created_at FROM policies UNION ALL SELECT name, role, 'table', table_schema, table_name, '', '', "
+        "'row_filter', NULL, condition, created_by, created_at FROM row_filters ORDER BY 1"
+    )
+    for name, role, kind, schema, table, column, word, *rest in context.engine.store.rows(sql):
+        mine = role == "*" or role in access.roles_of(principal.role)
+        if principal.is_admin or (mine and (not table or access.sees(principal, Name(schema, table)))):
+            yield name, role, str(Object(kind, schema, table, column, word)), *rest
+
+
+def users(context: Context) -> Iterator[Row]:
+    """The users, without their passwords: oneself, or everyone for an administrator."""
+    store, principal = context.engine.store, context.principal
+    roles = _lists(store.rows("SELECT user_name, role FROM user_roles ORDER BY user_name, position"))
+    attributes: dict[str, dict[str, str]] = {}
+    for name, key, value in store.rows("SELECT user_name, name, value FROM user_attributes ORDER BY 1, 2"):
+        attributes.setdefault(name, {})[key] = value
+    for name, created_at in store.rows("SELECT user_name, created_at FROM users ORDER BY 1"):
+        if principal.is_admin or name == principal.name:
+            own = roles.get(name, [])
+            yield name, own[0] if own else None, own, json.dumps(attributes.get(name, {})), created_at
+
+
+def roles(context: Context) -> Iterator[Row]:
+    """The roles: those that the caller has, with what they inherit, or all for an administrator."""
+    store, mine = context.engine.store, _mine(context)
+    inherits = _lists(store.rows("SELECT role, inherited FROM role_inherits ORDER BY 1, 2"))
+    rows = [("admin", None, None), *store.rows("SELECT role, created_by, created_at FROM roles ORDER BY 1")]
+    for role, created_by, created_at in rows:
+        if mine is None or role in mine:
+            yield role, inherits.get(role, []), created_by, created_at
+
+
+def grants(context: Context) -> Iterator[Row]:
+    """What is granted to whom: to roles that the caller has or inherits, or all for an administrator."""
+    from neurolake.governance.objects import Object
+
+    mine = _mine(context)
+    sql = (
+        "SELECT role, privilege, kind, table_schema, table_name, column_name, granted_by, granted_at FROM grants "
+        "ORDER BY role, table_schema, table_name, column_name, privilege"
+    )
+    for role, privilege, kind, schema, table, column, granted_by, granted_at in context.engine.store.rows(sql):
+        if mine is None or role in mine:
+            yield role, privilege, str(Object(kind, schema, table, column)), granted_by, granted_at
+
+
+def audit(context: Context) -> list[Row]:
+    """The audit log: one's own records, or all for who administers the lake."""
+    engine, principal = context.engine, context.principal
+    return engine.governance.audit.rows(None if engine.access.may(principal, "admin") else principal.name)
+
+
+def _mine(context: Context) -> set[str] | None:
+    """The roles that the caller has or inherits; None for an administrator, who sees all."""
+    access: Access = context.engine.access
+    principal = context.principal
+    if principal.is_admin:
+        return None
+    return {one for role in (principal.role, *principal.roles) for one in access.roles_of(role)}
+
+
+def _lists(pairs: Iterable[Row]) -> Mapping[str, list[str]]:
+    lists: dict[str, list[str]] = {}
+    for key, value in pairs:
+        lists.setdefault(key, []).append(value)
+    return lists
