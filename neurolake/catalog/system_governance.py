@@ -53,8 +53,6 @@ Row = tuple[Any, ...]
 
 def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
     """Columns (schema, table, name, type, nullable), with what is known about each; for governed roles, those open."""
-    from neurolake.governance.masks import kept_type
-
     access, principal = context.engine.access, context.principal
     access.read_all()
     described = {
@@ -71,7 +69,10 @@ def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
             column = named[-1]
             if decided[column] == "absent":
                 continue
-            kind = kind if decided[column] == "allow" else kept_type(kind)
+            if decided[column] != "allow":
+                from neurolake.governance.masks import kept_type
+
+                kind = kept_type(kind)
             key = column.casefold()
             tags = sorted(known.tags.get(key, ()))
             entity = max(_held(known.findings.get(key, ())), default=(0.0, None), key=lambda one: one[0])[1]
