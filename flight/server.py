@@ -34,6 +34,8 @@ from neurolake.result import Result
 
 __all__ = ["FlightSqlServer", "serve"]
 
+QUERY_ID: Final = b"neurolake.query_id"
+"""Where the schema of a stream tells the statement's id."""
 _MOMENT: Final = pa.timestamp("ns", tz="UTC")
 
 
@@ -158,7 +160,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         bound = session.statement(command.handle).bound if isinstance(command, PreparedQuery) else None
         schema = self._common_schema(plan, requests, alive)
         handle, _ = session.issue(plan=plan, requests=requests, bound=bound, schema=schema)
-        return None if schema is None else plain_schema(schema), handle
+        return None if schema is None else _named(plain_schema(schema), requests), handle
 
     def _common_schema(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Schema | None:
         """One schema for the rows of every set of parameters: a NULL in the first must not decide for all."""
@@ -215,14 +217,17 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         results = (self.engine.execute(plan, request, alive) for request in held.requests)
         first = next(results)
         if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
-            return paflight.RecordBatchStream(table)
+            return paflight.RecordBatchStream(
+                table.replace_schema_metadata(_named(table.schema, held.requests).metadata)
+            )
         cutter = BatchCutter(
             held.schema or first.schema,
             batch_bytes=self.settings.batch_bytes,
             message_bytes_max=self.settings.message_bytes_max,
         )
         batches = _Stream(session, first, results, cutter, held.schema or first.schema)
-        return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(cutter.schema, Guarded(batches)))
+        schema = _named(cutter.schema, held.requests)
+        return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(schema, Guarded(batches)))
 
     def _answer(self, plan: Plan, held: Ticket, alive: Callable[[], bool]) -> pa.Table:
         if held.bound and not plan.returns_rows:
@@ -271,6 +276,13 @@ class _Stream:
         self._session.used = time.monotonic()
         if self._result is not None:
             self._result.close()
+
+
+def _named(schema: pa.Schema, requests: tuple[Request, ...]) -> pa.Schema:
+    """The schema with the statement's id, under which history, logs and errors know it."""
+    if not requests:
+        return schema
+    return schema.with_metadata({**(schema.metadata or {}), QUERY_ID: requests[0].query_id.encode()})
 
 
 def _small(result: Result, bytes_max: int) -> pa.Table | None:

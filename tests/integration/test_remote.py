@@ -248,6 +248,14 @@ def test_errors_are_typed_and_name_the_statement(lake: neurolake.Lake) -> None:
         assert shown.fetchall() == [(text,)]
 
 
+@pytest.mark.parametrize("rows", [1, 500_000])
+def test_a_result_knows_its_statement(lake: neurolake.Lake, rows: int) -> None:
+    result = lake.sql(f"SELECT i, i + 1 AS j FROM range({rows}) AS t(i)")
+    result.arrow()
+    found = lake.sql("SELECT state, rows_out FROM neurolake.queries WHERE query_id = ?", [result.query_id]).fetchall()
+    assert found == [("done", rows)]
+
+
 def test_a_statement_is_stopped_after_its_time(service: Service, lake: neurolake.Lake) -> None:
     with pytest.raises(errors.TimedOut):
         lake.sql(ENDLESS, timeout_s=0.3).fetchall()
