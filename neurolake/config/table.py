@@ -226,6 +226,9 @@ class SettingValues:
     storage_retries: int = _row(
         5, "How often a failed storage request is tried again, with growing pauses.", maximum=100
     )
+    storage_download_bytes_max: int = _row(
+        _GIB, "The largest file fetched whole from a web server that gives no ranges."
+    )
 
     history_rows_max: int = _row(
         100_000, "Statements kept in neurolake.queries; the oldest go first. 0: none.", reload="live"
