@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.flight as paflight
 
-from flight.protocol.batches import uploaded
+from flight.protocol.batches import uploaded, uploaded_schema
 from flight.protocol.commands import (
     Command,
     PreparedQuery,
@@ -82,12 +82,22 @@ def _update_prepared(
     request = server.request(session, plan.request.text)
     batches = uploaded(reader)
     first = next(batches, None) if plan.parameters else None
+    if first is None and plan.parameters and _sends_columns(reader):
+        return 0
     if first is None:
         with server.engine.execute(plan, request, alive) as result:
             row = result.fetchone() if result.columns == ["Count"] and not plan.returns_rows else None
         return int(row[0]) if row else -1
     rows = pa.RecordBatchReader.from_batches(first.schema, itertools.chain((first,), batches))
     return server.engine.run_many(plan, rows, request, alive)
+
+
+def _sends_columns(reader: paflight.MetadataRecordBatchReader) -> bool:
+    """Whether an upload without rows has columns: parameters for no run at all, and not parameters left out."""
+    try:
+        return len(uploaded_schema(reader)) > 0
+    except errors.InvalidRequest:
+        return False
 
 
 def _ingest(

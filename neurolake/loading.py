@@ -12,6 +12,7 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake._duckdb import Cursor
 from neurolake.incoming import Incoming
+from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.query import Alive, Kind, Plan, Request, new_query_id
 from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, quote
@@ -53,6 +54,10 @@ def load(
     if (mode == "upsert") != bool(keys):
         raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
     target = Name.parse(name, session.schema)
+    if target.schema.casefold() == OUTBOX_SCHEMA:
+        raise errors.InvalidRequest(
+            f"The schema {target.schema} is the system's own.", code="reserved_name", next_step="Choose another schema."
+        )
     if target.fold() in engine.catalog.sources:
         raise errors.AlreadyExists(
             f"{target} is a registered source, and read-only.",
