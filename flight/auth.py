@@ -12,15 +12,18 @@ from typing import Final
 import pyarrow.flight as paflight
 
 from flight.errors import to_flight
-from flight.sessions import FlightSession, Sessions
+from flight.sessions import CERTIFIED, FlightSession, Sessions
 from neurolake import errors
 from neurolake.engine import Engine
-from neurolake.query import OWNER, Principal
+from neurolake.governance.logins import Login
+from neurolake.query import OWNER
 
 AUTHORIZATION: Final = "authorization"
 HEADER_BYTES_MAX: Final = 8192
 MIDDLEWARE: Final = "session"
-BASIC_SESSIONS_MAX: Final = 1000
+SHARED_SESSIONS_MAX: Final = 1000
+ADOPTERS: Final = ("ADBC Flight SQL Driver",)
+"""How drivers name themselves that go on with the token an answer brings, so that each connection has its session."""
 _NOTHING: Final = ("",)
 
 
@@ -36,6 +39,10 @@ class SessionMiddleware(paflight.ServerMiddleware):  # type: ignore[misc]
         super().__init__()
         self.session = session
         self._tell = tell
+
+    def of(self, context: paflight.ServerCallContext) -> FlightSession:
+        """The session of this call."""
+        return self.session
 
     def sending_headers(self) -> dict[str, str]:
         """The headers that go back."""
@@ -56,7 +63,7 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
         self._engine = engine
         self._sessions = sessions
         self._is_owner = is_owner
-        self._basic: dict[bytes, FlightSession] = {}
+        self._shared = _Shared(engine, sessions)
 
     def start_call(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware | None:
         """Find the caller's session, or refuse the call.
@@ -78,48 +85,129 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
 
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
         sent = headers.get(AUTHORIZATION, _NOTHING)[0]
-        scheme, _, credentials = sent.partition(" ")
         if len(sent) > HEADER_BYTES_MAX:
             raise errors.LoginFailed("The authorization header is too long.")
+        scheme, _, credentials = sent.partition(" ")
+        client, address = _client(headers), self._address(headers)
         match scheme.casefold():
             case "bearer":
-                return self._bearer(credentials.strip(), headers)
+                return self._entered(info, client, sent, lambda: self._bearer(credentials.strip(), address))
             case "basic":
-                return self._password(info, credentials.strip(), headers)
+                return self._entered(info, client, sent, lambda: self._password(credentials.strip(), address))
         raise errors.LoginFailed(
-            "This server needs a login.", code="login_missing", next_step="Connect with a user name and a password."
+            "This server needs a login.",
+            code="login_missing",
+            next_step="Connect with a user name and a password, or with a token.",
         )
 
-    def _bearer(self, token: str, headers: Mapping[str, list[str]]) -> SessionMiddleware:
-        session = self._sessions.find(token)
-        if session is not None:
-            return SessionMiddleware(session, tell=False)
-        if self._is_owner(token):
-            return SessionMiddleware(self._sessions.open(OWNER, _client(headers)), tell=True)
-        raise errors.LoginFailed(
-            "The session has ended, or never was.", code="session_unknown", next_step="Connect again."
-        )
-
-    def _password(
-        self, info: paflight.CallInfo, credentials: str, headers: Mapping[str, list[str]]
+    def _entered(
+        self, info: paflight.CallInfo, client: str, sent: str, login: Callable[[], Login]
     ) -> SessionMiddleware:
-        name, password = _split(credentials)
-        principal = self._login(name, password)
-        if info.method == paflight.FlightMethod.HANDSHAKE:
-            return SessionMiddleware(self._sessions.open(principal, _client(headers)), tell=True)
-        # A client that sends its password with every call gets one session for all of them.
-        mark = hashlib.sha256(credentials.encode()).digest()
-        session = self._basic.get(mark)
-        if session is None or self._sessions.find(session.token) is None:
-            if len(self._basic) >= BASIC_SESSIONS_MAX:
-                self._basic.clear()
-            session = self._basic[mark] = self._sessions.open(principal, _client(headers))
+        """The session of somebody who brings credentials instead of a session's token.
+
+        A handshake opens a session, and so does the first call of a driver that goes on with the token it is told. A
+        client that sends its credentials with every call gets one session for all of them.
+        """
+        if info.method == paflight.FlightMethod.HANDSHAKE or client.startswith(ADOPTERS):
+            return SessionMiddleware(self._sessions.open(login(), client), tell=True)
+        mark = hashlib.sha256(f"{client}\0{sent}".encode()).digest()
+        session = self._shared.find(mark)
+        if session is None:
+            session = self._shared.keep(mark, self._sessions.open(login(), client))
         return SessionMiddleware(session, tell=True)
 
-    def _login(self, name: str, password: str) -> Principal:
+    def _bearer(self, token: str, address: str) -> Login:
+        return (
+            self._engine.logins.owner(address) if self._is_owner(token) else self._engine.logins.bearer(token, address)
+        )
+
+    def _password(self, credentials: str, address: str) -> Login:
+        name, password = _split(credentials)
         if name == OWNER.name and self._is_owner(password):
-            return OWNER
-        return self._engine.users.login(name, password)
+            return self._engine.logins.owner(address)
+        return self._engine.logins.password(name, password, address)
+
+    def _address(self, headers: Mapping[str, list[str]]) -> str:
+        """Where the call comes from, if a proxy says so: its own word is the last one."""
+        name = self._engine.settings.client_address_header.casefold()
+        sent = headers.get(name, ()) if name else ()
+        return sent[-1].rpartition(",")[2].strip()[:64] if sent else ""
+
+
+class _Shared:
+    """Sessions of clients that send their credentials with every call, by what they send."""
+
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._by_mark: dict[bytes, FlightSession] = {}
+
+    def find(self, mark: bytes) -> FlightSession | None:
+        """The session, while it lives and its credentials hold."""
+        session = self._by_mark.get(mark)
+        if session is None or self._sessions.find(session.token) is None:
+            return None
+        login = session.session.login
+        return session if login is not None and self._engine.logins.holds(login) else None
+
+    def keep(self, mark: bytes, opened: FlightSession) -> FlightSession:
+        """Keep a session for the calls to come."""
+        if len(self._by_mark) >= SHARED_SESSIONS_MAX:
+            self._by_mark.clear()
+        self._by_mark[mark] = opened
+        return opened
+
+
+class CertificateMiddleware(paflight.ServerMiddleware):  # type: ignore[misc]
+    """One call on the port for client certificates. Whose certificate it is only the handler is told."""
+
+    def __init__(self, authentication: CertificateAuthentication, token: str, client: str) -> None:
+        super().__init__()
+        self._authentication = authentication
+        self._token = token
+        self._client = client
+
+    def of(self, context: paflight.ServerCallContext) -> FlightSession:
+        """The session of this call."""
+        return self._authentication.session(context, self._token, self._client)
+
+
+class CertificateAuthentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Finds or opens the session of every call on the port for client certificates.
+
+    Args:
+        engine: knows the users.
+        sessions: the open sessions.
+    """
+
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        super().__init__()
+        self._engine = engine
+        self._sessions = sessions
+        self._shared = _Shared(engine, sessions)
+
+    def start_call(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> CertificateMiddleware:
+        """Note what the call brings."""
+        _calls.pop(threading.get_ident(), None)  # what a call on the other port may have left to this thread's number
+        scheme, _, token = headers.get(AUTHORIZATION, _NOTHING)[0].partition(" ")
+        return CertificateMiddleware(self, token if scheme.casefold() == "bearer" else "", _client(headers))
+
+    def session(self, context: paflight.ServerCallContext, token: str, client: str) -> FlightSession:
+        """The session of a call: the one that its token names, if this certificate opened it, or a new one."""
+        name = context.peer_identity().decode("utf-8", "replace")
+        mark = hashlib.sha256(f"{client}\0{name}".encode()).digest()
+        found = self._sessions.find(CERTIFIED + token) if token else self._shared.find(mark)
+        if found is not None and found.session.login is not None and found.session.login.credential == name:
+            return found
+        if token:
+            raise errors.LoginFailed(
+                "The session has ended, or never was.", code="session_unknown", next_step="Connect again."
+            )
+        opened = self._sessions.open(self._engine.logins.certificate(name), client)
+        if not client.startswith(ADOPTERS):
+            return self._shared.keep(mark, opened)
+        context.add_header(AUTHORIZATION, f"Bearer {opened.token.removeprefix(CERTIFIED)}")
+        return opened
 
 
 class Handshake(paflight.ServerAuthHandler):  # type: ignore[misc]
@@ -139,7 +227,7 @@ def session_of(context: paflight.ServerCallContext) -> FlightSession:
     session = _calls.pop(threading.get_ident(), None)
     if session is not None:
         return session
-    opened: FlightSession = context.get_middleware(MIDDLEWARE).session
+    opened: FlightSession = context.get_middleware(MIDDLEWARE).of(context)
     return opened
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -20,16 +22,24 @@ class HealthServer:
         host, port: where it listens; port 0 takes any that is free.
         probes: the parts of /readyz by name; each is really tried at every request.
         registry: what /metrics shows.
+        tls: what it speaks TLS with, if it does.
     """
 
-    def __init__(self, host: str, port: int, probes: Mapping[str, Probe], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        probes: Mapping[str, Probe],
+        registry: CollectorRegistry,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         answers = {
             "/livez": lambda: (200, "text/plain; charset=utf-8", b"ok\n"),
             "/readyz": lambda: _ready(probes),
             "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
         }
-        self._server = ThreadingHTTPServer((host, port), _handler(answers))
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), _handler(answers))
+        self._server.tls = tls
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="neurolake-http", daemon=True).start()
 
@@ -37,6 +47,21 @@ class HealthServer:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept; the handshake is the handler's, so that a client that is slow at it keeps nobody waiting."""
+        connection, address = super().get_request()
+        if self.tls is None:
+            return connection, address
+        return self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that breaks off, or speaks no TLS, is not worth a line."""
 
 
 def _ready(probes: Mapping[str, Probe]) -> tuple[int, str, bytes]:

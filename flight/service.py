@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import hmac
 import logging
 import signal
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from flight.auth import MIDDLEWARE, Authentication, Handshake
+from flight import tls
+from flight.auth import MIDDLEWARE, Authentication, CertificateAuthentication, Handshake
 from flight.http import HealthServer
+from flight.listener import Listener, bracketed, cannot_listen
 from flight.server import FlightSqlServer
 from flight.sessions import Sessions
+from flight.tls import Certificates
 from neurolake import errors
 from neurolake.config import Settings, load, resolve_secret
 from neurolake.engine import Engine
@@ -27,6 +31,46 @@ logger = logging.getLogger("neurolake.flight")
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 HEALTH_TIMEOUT_S: Final = 5.0
+OWNER_GRACE_S: Final = 60.0
+
+
+class OwnerTokens:
+    """The token in `run/server.json`, made anew now and then; the one before holds a minute longer.
+
+    Args:
+        first: the one that is there.
+        rotate: writes another one, and gives it.
+        every_s: how often.
+    """
+
+    def __init__(self, first: str, rotate: Callable[[], str], every_s: float) -> None:
+        self._now, self._before, self._until = first, first, 0.0
+        self._rotate = rotate
+        self._over = threading.Event()
+        self._thread = threading.Thread(
+            target=self._turn_until_over, args=(every_s,), name="neurolake-owner-token", daemon=True
+        )
+        self._thread.start()
+
+    def holds(self, token: str) -> bool:
+        """Whether a token is the owner's."""
+        sent = token.encode()
+        before = hmac.compare_digest(sent, self._before.encode()) and time.monotonic() < self._until
+        return hmac.compare_digest(sent, self._now.encode()) or before
+
+    def close(self) -> None:
+        """Leave it as it is."""
+        self._over.set()
+        self._thread.join()
+
+    def _turn_until_over(self, every_s: float) -> None:
+        while not self._over.wait(every_s):
+            try:
+                made = self._rotate()
+            except errors.NeuroLakeError as problem:
+                logger.error("the owner's token stays: %s", problem)
+                continue
+            self._before, self._until, self._now = self._now, time.monotonic() + OWNER_GRACE_S, made
 
 
 class Service:
@@ -41,15 +85,21 @@ class Service:
             given = resolve_secret(settings.admin_password) if settings.admin_password else None
             self.made_password = self.engine.users.make_admin(given)
         self.sessions = Sessions(self.engine, settings)
-        self._owner_token = ""
-        self._server: FlightSqlServer | None = None
+        self._owner_tokens: OwnerTokens | None = None
+        self._listeners: list[Listener] = []
+        self._watch: tls.Watch | None = None
         self._http: HealthServer | None = None
+        self._https: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
         """The Flight SQL port in use."""
-        assert self._server is not None
-        return int(self._server.port)
+        return self._listeners[0].port
+
+    @property
+    def mtls_port(self) -> int | None:
+        """The Flight SQL port for clients with a certificate, where there is one."""
+        return self._listeners[1].port if len(self._listeners) > 1 else None
 
     @property
     def http_port(self) -> int:
@@ -61,41 +111,70 @@ class Service:
         """Listen. The home's `run/server.json` tells local commands where."""
         settings = self.settings
         refuse_open_door(settings)
-        refuse_taken_port(settings.host, settings.port)
-        scheme = "grpc+tls" if settings.tls_cert else "grpc"
-        self._server = FlightSqlServer(
+        _refuse_half_mtls(settings)
+        certificates = tls.read(settings)
+        self._listeners = [Listener(settings.host, settings.port, certificates, self._flight)]
+        if settings.mtls_port:
+            self._listeners.append(Listener(settings.host, settings.mtls_port, certificates, self._mutual_flight))
+        self._https = tls.https(settings) if certificates.chain and settings.http_tls else None
+        self._http = _listen_http(settings, self._probes(), self._registry(), self._https)
+        info = self.home.write_server_file(
+            host=settings.host, port=self.port, http_port=self.http_port, tls=bool(certificates.chain),
+            http_tls=self._https is not None,
+        )  # fmt: skip
+        self._owner_tokens = OwnerTokens(info.token, self.home.rotate_owner_token, settings.owner_token_life_s)
+        self._watch = tls.Watch(settings, certificates, self._renew)
+
+    def _flight(self, location: str, certificates: Certificates) -> FlightSqlServer:
+        """A server for everybody: they log in by a password or a token."""
+        return FlightSqlServer(
             self.engine,
             self.sessions,
-            settings,
-            location=f"{scheme}://{_bracketed(settings.host)}:{settings.port}",
+            self.settings,
+            location=location,
             auth_handler=Handshake(),
             middleware={MIDDLEWARE: Authentication(self.engine, self.sessions, self._is_owner)},
-            tls_certificates=_certificates(settings),
+            **certificates.options(),
         )
-        self._http = _listen_http(settings, self._probes(), self._registry())
-        info = self.home.write_server_file(
-            host=settings.host, port=self.port, http_port=self.http_port, tls=bool(settings.tls_cert)
+
+    def _mutual_flight(self, location: str, certificates: Certificates) -> FlightSqlServer:
+        """A server for clients with a certificate. Without an auth handler pyarrow tells the name in it."""
+        return FlightSqlServer(
+            self.engine,
+            self.sessions,
+            self.settings,
+            location=location,
+            middleware={MIDDLEWARE: CertificateAuthentication(self.engine, self.sessions)},
+            **certificates.options_mtls(),
         )
-        self._owner_token = info.token
+
+    def _renew(self, certificates: Certificates) -> None:
+        for listener in self._listeners:
+            listener.renew(certificates)
+        if self._https is not None:
+            tls.renew(self._https, self.settings)
 
     def stop(self) -> None:
         """Refuse what is new, let what runs end within the grace time, cancel the rest, close everything."""
-        if self._server is not None:
-            self._server.stopping = True
+        for part in (self._watch, self._owner_tokens):
+            if part is not None:
+                part.close()
+        for listener in self._listeners:
+            listener.refuse()
         self.engine.drain(self.settings.shutdown_grace_s)
-        if self._server is not None:
-            self._server.shutdown()
+        for listener in self._listeners:
+            listener.close()
         if self._http is not None:
             self._http.close()
         self.sessions.close_all()
         self.engine.close()
 
     def _is_owner(self, token: str) -> bool:
-        return bool(self._owner_token) and hmac.compare_digest(token.encode(), self._owner_token.encode())
+        return self._owner_tokens is not None and self._owner_tokens.holds(token)
 
     def _probes(self) -> Mapping[str, Callable[[], bool]]:
         return {
-            "accepting": lambda: self._server is not None and not self._server.stopping,
+            "accepting": lambda: bool(self._listeners) and not self._listeners[0].stopping,
             "engine": lambda: _within(HEALTH_TIMEOUT_S, self.engine.probe),
             "metadata": lambda: _within(HEALTH_TIMEOUT_S, lambda: self.engine.store.rows("SELECT 1")),
             "flight": lambda: _connects(self.settings.host, self.port),
@@ -149,9 +228,21 @@ def _announce(service: Service) -> None:
     lines = [f"NeuroLake serves {service.home.path}"]
     if service.made_password:
         lines.append(f"  the first administrator: user admin, password {service.made_password} (shown this once)")
-    lines.append(f"  Flight SQL: {scheme}://{_bracketed(settings.host)}:{service.port}")
-    lines.append(f"  health and metrics: http://{_bracketed(settings.host)}:{service.http_port}")
+    lines.append(f"  Flight SQL: {scheme}://{bracketed(settings.host)}:{service.port}")
+    if service.mtls_port is not None:
+        lines.append(f"  Flight SQL by certificate: {scheme}://{bracketed(settings.host)}:{service.mtls_port}")
+    scheme = "https" if settings.tls_cert and settings.http_tls else "http"
+    lines.append(f"  health and metrics: {scheme}://{bracketed(settings.host)}:{service.http_port}")
     print("\n".join(lines), flush=True)  # noqa: T201  (what `serve` tells its user)
+
+
+def _refuse_half_mtls(settings: Settings) -> None:
+    if settings.mtls_port and not (settings.tls_cert and settings.mtls_ca):
+        raise errors.InvalidRequest(
+            "mtls_port needs tls_cert, tls_key and mtls_ca.",
+            code="mtls_settings",
+            next_step="Set them, or leave mtls_port away.",
+        )
 
 
 def refuse_open_door(settings: Settings) -> None:
@@ -164,44 +255,16 @@ def refuse_open_door(settings: Settings) -> None:
         )
 
 
-def refuse_taken_port(host: str, port: int) -> None:
-    """gRPC shares a taken port without a word and takes half the calls, so it is tried first."""
-    if port == 0:
-        return
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from None
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> errors.InvalidRequest:
-    if error.errno == errno.EADDRINUSE:
-        return errors.InvalidRequest(
-            f"Port {port} is taken.", code="port_taken", next_step="Stop what listens there, or choose another port."
-        )
-    return errors.InvalidRequest(f"Cannot listen on {host}:{port}: {error.strerror}.", code="listen")
-
-
 def _listen_http(
-    settings: Settings, probes: Mapping[str, Callable[[], bool]], registry: CollectorRegistry
+    settings: Settings,
+    probes: Mapping[str, Callable[[], bool]],
+    registry: CollectorRegistry,
+    context: ssl.SSLContext | None,
 ) -> HealthServer:
     try:
-        return HealthServer(settings.host, settings.http_port, probes, registry)
+        return HealthServer(settings.host, settings.http_port, probes, registry, context)
     except OSError as error:
-        raise _cannot_listen(settings.host, settings.http_port, error) from None
-
-
-def _certificates(settings: Settings) -> list[tuple[bytes, bytes]]:
-    if not settings.tls_cert:
-        return []
-    return [(Path(settings.tls_cert).read_bytes(), Path(settings.tls_key).read_bytes())]
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        raise cannot_listen(settings.host, settings.http_port, error) from None
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -15,10 +16,14 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.config import Settings
 from neurolake.engine import Engine
+from neurolake.governance.logins import Ending, Login, Method
 from neurolake.query import Plan, Principal, Request
 from neurolake.session import Session
 
 HANDLE_BYTES: Final = 16
+CERTIFIED: Final = "\0"
+"""Begins the token of a session that a certificate opened. No header can hold it, so that such a session is found only
+by who asks for it with the certificate verified."""
 SWEEP_S: Final = 5.0
 
 
@@ -61,7 +66,14 @@ class FlightSession:
         self.transaction_id: bytes | None = None
         self.used = time.monotonic()
         self.busy = 0
+        self.expires = math.inf
         self._settings = settings
+
+    def login(self, login: Login) -> None:
+        """Note what opened it: what belongs to that login ends with it."""
+        self.session.login = login
+        if login.expires is not None:
+            self.expires = time.monotonic() + login.expires - time.time()
 
     @property
     def principal(self) -> Principal:
@@ -166,6 +178,7 @@ class Sessions:
         self._settings = settings
         self._lock = threading.Lock()
         self._by_token: dict[str, FlightSession] = {}
+        engine.logins.on_end(self._ended)
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="neurolake-sessions", daemon=True)
         self._sweeper.start()
@@ -173,12 +186,14 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_token)
 
-    def open(self, principal: Principal, client: str) -> FlightSession:
+    def open(self, login: Login, client: str) -> FlightSession:
         """Open a session for somebody who has proved who they are.
 
         Raises:
             LimitReached: there are too many, or this user has too many.
+            LoginFailed: `login_ended`, when the login stopped to hold meanwhile.
         """
+        principal = login.principal
         with self._lock:
             mine = sum(1 for s in self._by_token.values() if s.principal.name == principal.name)
             for count, most, name in (
@@ -190,16 +205,44 @@ class Sessions:
                         f"There are {count} sessions already.", next_step=f"Close some, or raise {name}."
                     )
             token = secrets.token_urlsafe(32)
+            if login.method is Method.CERTIFICATE:
+                token = f"{CERTIFIED}{token}"
             session = FlightSession(token, self._engine.session(principal, client=client), self._settings)
+            session.login(login)
             self._by_token[token] = session
+        if not self._engine.logins.holds(login):
+            self.end(session)
+            raise errors.LoginFailed("The login does not hold any more.", code="login_ended")
         return session
 
     def find(self, token: str) -> FlightSession | None:
         """The session of a bearer token, marked as used."""
         session = self._by_token.get(token)
         if session is not None:
-            session.used = time.monotonic()
+            session.used = now = time.monotonic()
+            if now >= session.expires:
+                self.end(session)
+                return None
         return session
+
+    def end(self, session: FlightSession) -> None:
+        """End one session at once, and the statements it runs."""
+        self._by_token.pop(session.token, None)
+        session.session.closed = True
+        for activity in self._engine.activities.snapshot():
+            if activity.session is session.session:
+                activity.stop(errors.Cancelled("The session has ended: its login does not hold any more."))
+        session.close()
+
+    def _ended(self, ending: Ending) -> None:
+        for session in list(self._by_token.values()):
+            login = session.session.login
+            if login is None or not ending.hits(login):
+                continue
+            if session.session is not ending.asker:
+                self.end(session)
+            elif ending.method is not Method.PASSWORD:
+                session.expires = 0.0
 
     def close(self, session: FlightSession) -> None:
         """End one session."""
@@ -217,6 +260,8 @@ class Sessions:
             now = time.monotonic()
             self._end(lambda session, now=now: not session.busy and session.used + self._settings.session_idle_s < now)  # type: ignore[misc]
             for session in list(self._by_token.values()):
+                if now >= session.expires:
+                    self.end(session)
                 session.drop_expired(now)
 
     def _end(self, over: Callable[[FlightSession], bool]) -> None:

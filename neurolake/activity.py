@@ -33,6 +33,8 @@ class Activity:
     problem: errors.Stopped | None = None
     cursor: Cursor | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    session: object = None
+    """Whose statement it is; the session may end before it."""
 
     def use(self, cursor: Cursor, phase: str) -> None:
         """Note the cursor that works for this statement now, so that stopping reaches it.

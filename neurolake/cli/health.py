@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from neurolake import errors
 from neurolake.cli import exits
 from neurolake.cli.target import Command, Target, on_a_lake
+
+if TYPE_CHECKING:
+    from neurolake.home import ServerInfo
 
 PROBE_TIMEOUT_S = 10.0
 
@@ -63,7 +68,7 @@ def _probes(target: Target) -> Generator[tuple[str, Callable[[], str]]]:
     if served is not None:
         if served.http_port is not None:
             for path in ("/livez", "/readyz"):
-                yield f"server {path}", partial(_ask, served.uri, served.http_port, path)
+                yield f"server {path}", partial(_ask, served, path)
     elif target.uri is None:
         yield "settings", lambda: _settings(target)
     yield from _statements(target)
@@ -111,9 +116,13 @@ def _write_to(folder: Path) -> str:
     return str(folder)
 
 
-def _ask(uri: str, port: int, path: str) -> str:
-    host = uri.partition("://")[2].rpartition(":")[0].strip("[]")
-    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT_S)
+def _ask(served: ServerInfo, path: str) -> str:
+    host = served.uri.partition("://")[2].rpartition(":")[0].strip("[]")
+    connection = http.client.HTTPConnection(host, served.http_port, timeout=PROBE_TIMEOUT_S)
+    if served.http_tls:
+        # Nothing secret is sent, and the address comes from a file that only the owner can write.
+        unverified = ssl._create_unverified_context()  # noqa: S323
+        connection = http.client.HTTPSConnection(host, served.http_port, timeout=PROBE_TIMEOUT_S, context=unverified)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -236,7 +236,10 @@ class Engine:
             time.perf_counter() + timeout_s if timeout_s else None,
             alive,
         )
+        activity.session = request.session
         self.activities.begin(activity)
+        if request.session.closed:  # asked after it is shown as running: who ends a session stops what is shown
+            activity.stop(errors.Cancelled("The session has ended."))
         return activity
 
     def _fail(self, activity: Activity, error: BaseException) -> None:

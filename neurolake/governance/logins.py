@@ -60,14 +60,13 @@ class Ending:
     user_name: str
     method: Method | None = None
     credential: str = ""
-    spared: object = None
-    """The session that asks for it: what it runs comes to its end, and is answered."""
+    asker: object = None
+    """The session that asks for it: the statement that does so is answered. Who changes their password stays."""
 
-    def hits(self, session: object, login: Login) -> bool:
+    def hits(self, login: Login) -> bool:
         """Whether a session that this login opened is meant."""
         return (
-            session is not self.spared
-            and login.principal.name == self.user_name
+            login.principal.name == self.user_name
             and self.method in (None, login.method)
             and self.credential in ("", login.credential)
         )

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from neurolake import errors
 from neurolake.catalog.store import Store
-from neurolake.governance.lockout import Lockout
-from neurolake.query import Principal
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -35,7 +33,6 @@ class Users:
         self._store = store
         self._remembered: dict[bytes, float] = {}
         self._salt = secrets.token_bytes(32)
-        self._lockout = Lockout(0, 0)
         self._decoy: str | None = None
         self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
@@ -118,18 +115,6 @@ class Users:
             self._remembered.clear()
         self._remembered[mark] = time.monotonic() + REMEMBERED_S
         return True
-
-    def login(self, name: str, password: str) -> Principal:
-        """The principal of a user who knows the password."""
-        self._lockout.check(name, "")
-        if not self.knows(name, password):
-            self._lockout.failed(name, "")
-            raise errors.LoginFailed(
-                "The user name or the password is wrong.", next_step="Check both, or ask an administrator."
-            )
-        self._lockout.succeeded(name)
-        ((role,),) = self._store.rows("SELECT role FROM users WHERE user_name = ?", (name,))
-        return Principal(name, role, is_admin=role == ADMIN)
 
     def _verify(self, hashed: str | None, password: str) -> bool:
         from argon2.exceptions import Argon2Error, InvalidHashError

@@ -155,7 +155,9 @@ class Home:
         """The folder of the lock and the server's address."""
         return self.path / "run"
 
-    def write_server_file(self, *, host: str, port: int, http_port: int | None = None, tls: bool = False) -> ServerInfo:
+    def write_server_file(
+        self, *, host: str, port: int, http_port: int | None = None, tls: bool = False, http_tls: bool = False
+    ) -> ServerInfo:
         """Say where this process serves the home, with a new owner token.
 
         Raises:
@@ -169,6 +171,7 @@ class Home:
             token=_new_token(),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             tls=tls,
+            http_tls=http_tls,
         )
         return self._serve(info)
 

@@ -26,6 +26,7 @@ class ServerInfo:
         token: the owner's bearer token; the server makes a new one from time to time.
         started_at: when it began to serve, ISO 8601 in UTC.
         tls: whether the Flight SQL port speaks TLS.
+        http_tls: whether the HTTP port does.
 
     >>> ServerInfo(pid=1, host="::", port=31337, http_port=None, token="t", started_at="").uri
     'grpc://[::1]:31337'
@@ -38,6 +39,7 @@ class ServerInfo:
     token: str = field(repr=False)
     started_at: str
     tls: bool = False
+    http_tls: bool = False
 
     @property
     def uri(self) -> str:

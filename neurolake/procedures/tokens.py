@@ -87,5 +87,5 @@ def revoke_token(context: Context, id: str) -> pa.Table:
         engine.governance.change, "revoke_token", context.principal, context.query_id, token=id, user=token.user_name
     )
     engine.tokens.revoke(id, change)
-    engine.logins.end(Ending(token.user_name, Method.TOKEN, id, spared=context.session))
+    engine.logins.end(Ending(token.user_name, Method.TOKEN, id, asker=context.session))
     return pa.table({"token_id": [id], "user_name": [token.user_name]}, schema=REVOKED)

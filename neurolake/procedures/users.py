@@ -27,5 +27,5 @@ def set_password(context: Context, name: str, password: str) -> pa.Table:
     change = partial(engine.governance.change, "set_password", caller, context.query_id, user=name)
     engine.users.set_password(name, password, change)
     engine.logins.unlock(name)
-    engine.logins.end(Ending(name, Method.PASSWORD, spared=context.session))
+    engine.logins.end(Ending(name, Method.PASSWORD, asker=context.session))
     return pa.table({"user_name": [name]}, schema=CHANGED)

@@ -51,6 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("flight.sessions", "flight.metadata"),
     ("flight.auth", "flight.actions", "flight.puts"),
     ("flight.server",),
+    ("flight.listener",),
     ("flight.service",),
 )
 

@@ -1,0 +1,135 @@
+"""A Flight port that stays open while its certificates change."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pyarrow as pa
+
+from flight.server import FlightSqlServer
+from flight.tls import Certificates
+from neurolake import errors
+
+logger = logging.getLogger("neurolake.flight")
+
+FREE_WITHIN_S: Final = 5.0
+FREE_POLL_S: Final = 0.0005
+
+
+class Listener:
+    """One port. pyarrow cannot exchange a server's certificates, and does not share a port between two servers.
+
+    So the server that listens is told to end: it closes its port at once, lets the calls it has run to their end, and
+    has its clients connect again for their next one. Its successor listens some milliseconds later.
+
+    Args:
+        host, port: where; port 0 takes any that is free.
+        certificates: what it begins with.
+        make: makes a server at a location with certificates.
+
+    Raises:
+        InvalidRequest: `port_taken`, or `listen`.
+    """
+
+    def __init__(
+        self, host: str, port: int, certificates: Certificates, make: Callable[[str, Certificates], FlightSqlServer]
+    ) -> None:
+        self._host = host
+        self._make = make
+        self._certificates = certificates
+        self._draining: list[tuple[FlightSqlServer, threading.Thread]] = []
+        if port:
+            refuse_taken_port(host, port)
+        self._server = self._started(port, certificates)
+        self.port = int(self._server.port)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether new statements are refused."""
+        return self._server.stopping
+
+    def refuse(self) -> None:
+        """Refuse new statements from now on."""
+        for server in (self._server, *(server for server, _ in self._draining)):
+            server.stopping = True
+
+    def renew(self, certificates: Certificates) -> None:
+        """Go on with other certificates. Calls that run are not disturbed."""
+        self._draining = [(server, thread) for server, thread in self._draining if thread.is_alive()]
+        before = self._server
+        thread = threading.Thread(target=before.shutdown, name="neurolake-drain", daemon=True)
+        thread.start()
+        self._draining.append((before, thread))
+        _wait_until_free(self._host, self.port)
+        try:
+            self._server = self._started(self.port, certificates)
+        except errors.InvalidRequest:
+            self._server = self._started(self.port, self._certificates)
+            raise
+        self._certificates = certificates
+
+    def close(self) -> None:
+        """Stop listening, and wait for the calls that run."""
+        self._server.shutdown()
+        for _, thread in self._draining:
+            thread.join()
+
+    def _started(self, port: int, certificates: Certificates) -> FlightSqlServer:
+        scheme = "grpc+tls" if certificates.chain else "grpc"
+        try:
+            return self._make(f"{scheme}://{bracketed(self._host)}:{port}", certificates)
+        except pa.ArrowException:
+            raise errors.InvalidRequest(
+                f"Cannot listen on {self._host}:{port} with these certificates.",
+                code="listen",
+                next_step="Check tls_cert and tls_key, and that nothing else listens there.",
+            ) from None
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address.
+
+    >>> bracketed("::1"), bracketed("lake.example.com")
+    ('[::1]', 'lake.example.com')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Say in our own words that a port is taken, or an address not this machine's."""
+    try:
+        _bind(host, port)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from None
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> errors.InvalidRequest:
+    """What is wrong with an address."""
+    if error.errno == errno.EADDRINUSE:
+        return errors.InvalidRequest(
+            f"Port {port} is taken.", code="port_taken", next_step="Stop what listens there, or choose another port."
+        )
+    return errors.InvalidRequest(f"Cannot listen on {host}:{port}: {error.strerror}.", code="listen")
+
+
+def _bind(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def _wait_until_free(host: str, port: int) -> None:
+    until = time.monotonic() + FREE_WITHIN_S
+    while time.monotonic() < until:
+        try:
+            _bind(host, port)
+            return
+        except OSError:
+            time.sleep(FREE_POLL_S)
