@@ -25,12 +25,12 @@ CREATE TABLE IF NOT EXISTS grants (
 CREATE TABLE IF NOT EXISTS policies (
     name TEXT PRIMARY KEY, role TEXT NOT NULL, kind TEXT NOT NULL, table_schema TEXT NOT NULL,
     table_name TEXT NOT NULL, column_name TEXT NOT NULL, word TEXT NOT NULL, action TEXT NOT NULL,
-    options TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL
+    options TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL, replaces INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS policies_by_table ON policies (table_schema, table_name);
 CREATE TABLE IF NOT EXISTS row_filters (
     name TEXT PRIMARY KEY, role TEXT NOT NULL, table_schema TEXT NOT NULL, table_name TEXT NOT NULL,
-    condition TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL
+    condition TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL, replaces INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS row_filters_by_table ON row_filters (table_schema, table_name);
 CREATE TABLE IF NOT EXISTS tags (

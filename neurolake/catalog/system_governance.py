@@ -29,7 +29,8 @@ TAGS = pa.schema([
 ])  # fmt: skip
 POLICIES = pa.schema([
     ("name", pa.string()), ("role", pa.string()), ("target", pa.string()), ("action", pa.string()),
-    ("options", pa.string()), ("condition", pa.string()), ("created_by", pa.string()), ("created_at", TIME),
+    ("options", pa.string()), ("condition", pa.string()), ("replaces", pa.bool_()), ("created_by", pa.string()),
+    ("created_at", TIME),
 ])  # fmt: skip
 USERS = pa.schema([
     ("user_name", pa.string()), ("role", pa.string()), ("roles", _NAMES), ("attributes", pa.string()),
@@ -107,14 +108,14 @@ def policies(context: Context) -> Iterator[Row]:
 
     access, principal = context.engine.access, context.principal
     sql = (
-        "SELECT name, role, kind, table_schema, table_name, column_name, word, action, options, NULL, created_by, "
-        "created_at FROM policies UNION ALL SELECT name, role, 'table', table_schema, table_name, '', '', "
-        "'row_filter', NULL, condition, created_by, created_at FROM row_filters ORDER BY 1"
+        "SELECT name, role, kind, table_schema, table_name, column_name, word, action, options, NULL, replaces, "
+        "created_by, created_at FROM policies UNION ALL SELECT name, role, 'table', table_schema, table_name, '', '', "
+        "'row_filter', NULL, condition, replaces, created_by, created_at FROM row_filters ORDER BY 1"
     )
-    for name, role, kind, schema, table, column, word, *rest in context.engine.store.rows(sql):
+    for name, role, kind, schema, table, column, word, *what, replaces, by, at in context.engine.store.rows(sql):
         mine = role == "*" or role in access.roles_of(principal.role)
         if principal.is_admin or (mine and (not table or access.sees(principal, Name(schema, table)))):
-            yield name, role, str(Object(kind, schema, table, column, word)), *rest
+            yield name, role, str(Object(kind, schema, table, column, word)), *what, bool(replaces), by, at
 
 
 def users(context: Context) -> Iterator[Row]:

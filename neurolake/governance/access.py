@@ -220,7 +220,7 @@ def _own_first(found: Iterable[Any], roles: tuple[str, ...]) -> list[Any]:
     """What is meant for a role: where it has its own on the same target, that replaces what it would inherit."""
     meant = [one for one in found if _meant(one.role, roles)]
     own = [one for one in meant if roles and one.role == roles[0]]
-    return own or meant
+    return own if any(one.replaces for one in own) else meant
 
 
 def _closed(columns: Iterable[str], reason: str) -> TableDecision:

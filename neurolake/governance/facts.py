@@ -34,13 +34,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy: for whom, about what, and what it does. `role` is '*' for all but admin."""
+    """One policy: for whom, about what, and what it does. `role` is '*' for all but admin.
+
+    `replaces`: for its role it stands in place of what that would inherit on the same target.
+    """
 
     name: str
     role: str
     target: Object
     action: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    replaces: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class RowFilter:
     role: str
     table: Name
     condition: str
+    replaces: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ def _read(store: Store, where: str, values: tuple[object, ...]) -> dict[Name, Fa
     scans = _grouped(
         store, f"column_name, data_type, status FROM scans {where}", values, lambda row: (row[0], (row[1], row[2]))
     )
-    filters = _grouped(store, f"name, role, condition FROM row_filters {where}", values, lambda row: row)
+    filters = _grouped(store, f"name, role, condition, replaces FROM row_filters {where}", values, lambda row: row)
     found = _grouped(
         store, f"column_name, entity, confidence, evidence, share, sample_size, detector, status FROM findings {where}",
         values, lambda row: row,
@@ -130,7 +135,7 @@ def _read(store: Store, where: str, values: tuple[object, ...]) -> dict[Name, Fa
         name: Facts(
             frozenset(grants.get(name, ())),
             tuple(policies.get(name, ())),
-            tuple(RowFilter(row[0], row[1], name, row[2]) for row in filters.get(name, ())),
+            tuple(RowFilter(row[0], row[1], name, row[2], bool(row[3])) for row in filters.get(name, ())),
             {column: frozenset(words) for column, words in _by_first(tags.get(name, ())).items()},
             {
                 column: tuple(Finding(name, column, *rest) for rest in rows)
@@ -160,9 +165,9 @@ def _by_first(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
 
 def _policies(store: Store, where: str, values: tuple[object, ...]) -> Iterable[tuple[Name, Policy]]:
     sql = (
-        "SELECT table_schema, table_name, name, role, kind, column_name, word, action, options "
+        "SELECT table_schema, table_name, name, role, kind, column_name, word, action, options, replaces "
         f"FROM policies {where} ORDER BY name"
     )
-    for schema, table, name, role, kind, column, word, action, options in store.rows(sql, values):
+    for schema, table, name, role, kind, column, word, action, options, replaces in store.rows(sql, values):
         target = Object(kind, schema, table, column, word)
-        yield Name(schema, table), Policy(name, role, target, action, json.loads(options))
+        yield Name(schema, table), Policy(name, role, target, action, json.loads(options), bool(replaces))

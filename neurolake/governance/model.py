@@ -89,7 +89,7 @@ class Governance:
             if not tables.changes_tables(event.verb):
                 continue
             detail = json.loads(event.detail) if event.detail else {}
-            if tables.follow(db, self.access, event.verb, event.object, detail):
+            if tables.follow(db, event.verb, event.object, detail):
                 touched = True
                 by = Principal(event.user_name, str(detail.get("role", "")))
                 about = {"object": event.object, **detail}

@@ -70,7 +70,7 @@ class Policies:
         shown = {"policy": key, "role": meant, "target": str(target), "action": wanted, "options": checked}
         with self._governance.change("set_policy", self._by, self._query_id, **shown) as db:
             db.execute(
-                "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                 (key, meant, target.kind, target.schema, target.table, target.column, target.word, wanted,
                  json.dumps(checked), self._by.name, time.time()),
             )  # fmt: skip
@@ -85,7 +85,7 @@ class Policies:
         shown = {"policy": key, "role": meant, "table": str(on), "condition": condition}
         with self._governance.change("set_row_filter", self._by, self._query_id, **shown) as db:
             db.execute(
-                "INSERT OR REPLACE INTO row_filters VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO row_filters VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
                 (key, meant, on.schema, on.table, condition, self._by.name, time.time()),
             )
         return key, meant

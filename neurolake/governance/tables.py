@@ -1,9 +1,9 @@
 """What becomes of decisions when tables are made, renamed or dropped.
 
-What opens a table goes with it: grants on it and its columns, that it was scanned, that a finding was rejected, and a
-role's own policy that loosened an inherited one. What protects it stays with the name: policies, row filters, tags
-and what people confirmed. So a new table of an old name is closed until somebody opens it, and never less protected
-than the one before. A rename takes everything along.
+What opens a table goes with it: grants on it and its columns, that it was scanned, that a finding was rejected, and
+that a role's own policy or row filter replaces what the role inherits. What protects it stays with the name: policies,
+row filters, tags and what people confirmed. So a new table of an old name is closed until somebody opens it, and never
+less protected than the one before. A rename takes everything along.
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neurolake.governance import actions
-from neurolake.governance.facts import EVERY_ROLE
 from neurolake.sql.text import Name, split_identifier
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
-
-    from neurolake.governance.access import Access
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s"().,;]+)'
 _ALTER = re.compile(
@@ -95,22 +91,22 @@ def names(shown: str) -> Iterator[Name]:
         yield Name(".".join(parts[:place]), ".".join(parts[place:]))
 
 
-def follow(db: Connection, access: Access, verb: str, shown: str, detail: Mapping[str, Any]) -> bool:
+def follow(db: Connection, verb: str, shown: str, detail: Mapping[str, Any]) -> bool:
     """Do to the decisions what an event did to a table, in the open transaction; whether any were touched."""
     if verb.endswith("SCHEMA"):
-        return _schema(db, access, verb, shown.casefold().rpartition(".")[2], detail)
+        return _schema(db, shown.casefold().rpartition(".")[2], detail)
     touched = False
     for name in names(shown):
         if verb.startswith("ALTER"):
-            touched |= _altered(db, access, name, detail)
+            touched |= _altered(db, name, detail)
         elif not detail.get("if_not_exists"):
-            touched |= close(db, access, name)
+            touched |= close(db, name)
     if verb in ("CREATE TABLE", "CREATE VIEW") and detail.get("role"):
         touched |= _owned(db, next(names(shown)), str(detail["role"]), bool(detail.get("if_not_exists")))
     return touched
 
 
-def close(db: Connection, access: Access, name: Name) -> bool:
+def close(db: Connection, name: Name) -> bool:
     """Take away what opens a table; whether there was anything."""
     removed = 0
     for sql in (
@@ -118,33 +114,14 @@ def close(db: Connection, access: Access, name: Name) -> bool:
         f"DELETE FROM scans WHERE {_HERE}",
         f"DELETE FROM descriptions WHERE {_HERE}",
         f"DELETE FROM findings WHERE {_HERE} AND status <> 'confirmed'",
+        f"UPDATE policies SET replaces = 0 WHERE {_HERE} AND replaces AND role <> '*'",
+        f"UPDATE row_filters SET replaces = 0 WHERE {_HERE} AND replaces AND role <> '*'",
     ):
         removed += db.execute(sql, name).rowcount
-    removed += _drop_looser(db, access, name, "policies", "kind, column_name")
-    removed += _drop_looser(db, access, name, "row_filters", "1")
     return removed > 0
 
 
-def _drop_looser(db: Connection, access: Access, name: Name, table: str, target: str) -> int:
-    """Drop what a role has of its own in place of something stricter that it would inherit."""
-    action = "action" if table == "policies" else "'null'"
-    rows = db.execute(f"SELECT name, role, {action}, {target} FROM {table} WHERE {_HERE}", name).fetchall()
-    looser = [
-        (own,)
-        for own, role, action, *on in rows
-        if any(
-            other_on == on
-            and other_role != role
-            and other_role in (EVERY_ROLE, *access.roles_of(role)[1:])
-            and (table == "row_filters" or actions.RANKS[other] > actions.RANKS[action])
-            for _, other_role, other, *other_on in rows
-        )
-    ]
-    db.executemany(f"DELETE FROM {table} WHERE name = ?", looser)
-    return len(looser)
-
-
-def _schema(db: Connection, access: Access, verb: str, schema: str, detail: Mapping[str, Any]) -> bool:
+def _schema(db: Connection, schema: str, detail: Mapping[str, Any]) -> bool:
     """A schema was made or dropped, with all that is in it."""
     if detail.get("if_not_exists"):
         return False
@@ -154,10 +131,10 @@ def _schema(db: Connection, access: Access, verb: str, schema: str, detail: Mapp
         for one in _OF_TABLES
         for (table,) in db.execute(f"SELECT DISTINCT table_name FROM {one} WHERE table_schema = ?", (schema,))
     }
-    return any([removed > 0, *(close(db, access, Name(schema, table)) for table in inside if table)])
+    return any([removed > 0, *(close(db, Name(schema, table)) for table in inside if table)])
 
 
-def _altered(db: Connection, access: Access, name: Name, detail: Mapping[str, Any]) -> bool:
+def _altered(db: Connection, name: Name, detail: Mapping[str, Any]) -> bool:
     if "rename" in detail:
         return _moved(db, name, Name(name.schema, str(detail["rename"]).casefold()))
     if "rename_column" in detail:
@@ -165,7 +142,7 @@ def _altered(db: Connection, access: Access, name: Name, detail: Mapping[str, An
         return _moved_column(db, name, before, after)
     if "drop_column" in detail:
         return _closed_column(db, name, str(detail["drop_column"]).casefold())
-    return close(db, access, name) if detail.get("unread") else False
+    return close(db, name) if detail.get("unread") else False
 
 
 def _moved(db: Connection, before: Name, after: Name) -> bool:
