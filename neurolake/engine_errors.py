@@ -126,4 +126,6 @@ def _shaped(kind: str, message: str) -> errors.NeuroLakeError:
     elif "configuration has been locked" in message:
         message = "This setting belongs to the whole instance and cannot be changed by a statement."
         code, next_step = "setting_locked", "Change it in neurolake.toml and start again."
-    return target(message, code=code, next_step=next_step)
+    problem = target(message, code=code, next_step=next_step)
+    problem.from_engine = True
+    return problem

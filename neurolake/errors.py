@@ -69,6 +69,8 @@ class NeuroLakeError(Exception):
     narrower: ClassVar[frozenset[str]] = frozenset()
     """Other codes of this class that no gRPC status tells from others': `from_code` finds the class by them."""
     retryable: ClassVar[bool] = False
+    from_engine = False
+    """Whether the message is the engine's, which quotes what it met: governed callers are not told it."""
 
     def __init__(
         self,

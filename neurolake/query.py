@@ -132,6 +132,7 @@ class Plan:
         returns_rows: it answers with rows of its own, rather than with a count.
         home: it must run on the session's home cursor.
         sources: names of the registered sources it reads.
+        ruling: what was decided for a governed role; None for an administrator, to whom nothing is closed.
     """
 
     request: Request
@@ -151,6 +152,7 @@ class Plan:
     sources: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     """The statements of a script."""
+    ruling: Any = None
     detail: Any = None
     """What one kind needs beyond the rest: a procedure's call, an EXPLAIN's inner plan, the settings to change."""
 

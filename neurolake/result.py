@@ -16,6 +16,7 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.interrupts import hears_ctrl_c
+from neurolake.nulls import zero_hidden
 from neurolake.spill import SpillBuffer
 
 if TYPE_CHECKING:
@@ -81,6 +82,30 @@ class CursorStream:
         if reader is not None:
             reader.close()
             self._release()
+
+
+class ClearedStream:
+    """The batches of another stream, without what hides under their NULLs: a mask may clear a validity bit alone.
+
+    Args:
+        stream: where the batches come from.
+        schema: of the batches that go out; it may say more about the fields than theirs.
+    """
+
+    def __init__(self, stream: Stream, schema: pa.Schema) -> None:
+        self._stream = stream
+        self._schema = schema
+
+    def read(self) -> pa.RecordBatch | None:
+        """The next batch, None at the end."""
+        batch = self._stream.read()
+        if batch is None:
+            return None
+        return pa.RecordBatch.from_arrays(zero_hidden(batch).columns, schema=self._schema)
+
+    def close(self) -> None:
+        """End the other stream."""
+        self._stream.close()
 
 
 class TableStream:

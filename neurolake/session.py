@@ -12,6 +12,7 @@ from neurolake.activity import Activity
 from neurolake.catalog import Event
 from neurolake.config import Settings
 from neurolake.governance.logins import Login
+from neurolake.governance.views import SecureViews
 from neurolake.query import OWNER, Principal
 from neurolake.result import Result
 from neurolake.sql.text import DEFAULT_SCHEMA
@@ -74,13 +75,19 @@ class Session:
         self._unread: weakref.ref[Result] | None = None
         self._idle: list[Cursor] = []
         self.closed = False
+        self.views: SecureViews | None = None
+        self.made_under: dict[str, tuple[str, int]] = {}
+        """By temporary table, folded, the role and the version of the policies that a governed role made it under."""
+        self._apart = False
 
     def in_transaction(self) -> bool:
         """Whether the caller's statements belong to an open transaction."""
         return self.transaction and (not self._per_thread or self._owner is threading.current_thread())
 
-    def acquire(self) -> Cursor:
-        """A cursor of its own for one statement, with this session's settings."""
+    def acquire(self, *, governed: bool = False) -> Cursor:
+        """A cursor of its own for one statement, with this session's settings; `governed`, apart from the lake."""
+        if governed:
+            return self._acquire_apart()
         if not self.settings:
             return self._instance.acquire()
         while self._idle:
@@ -89,14 +96,46 @@ class Session:
                 return cursor
         return self._configured(self._instance.cursor())
 
-    def release(self, cursor: Cursor, settings_version: int) -> None:
+    def release(self, cursor: Cursor, settings_version: int, *, governed: bool = False) -> None:
         """Give back a cursor that `acquire` gave under that version of the settings."""
-        if self.closed or settings_version != self.settings_version:
+        if self.closed or settings_version != self.settings_version or (governed and self.settings):
             cursor.close()
+        elif governed:
+            self._secure().release(cursor)
         elif self.settings:
             self._idle.append(cursor)
         else:
             self._instance.release(cursor)
+
+    def _acquire_apart(self) -> Cursor:
+        if not self.settings:
+            return self._secure().acquire()
+        cursor = self._instance.cursor()
+        self._secure().prepare(cursor)
+        for name, statement in self.settings.items():
+            if name not in ("schema", "search_path") and not name.startswith("variable "):
+                cursor.run(statement)
+        return cursor
+
+    def _secure(self) -> SecureViews:
+        if self.views is None:
+            raise errors.AccessDenied("This session runs no governed statements.", code="gate_denied")
+        return self.views
+
+    def stand_apart(self, cursor: Cursor) -> None:
+        """Let the home cursor, in whose turn the caller is, run a governed statement.
+
+        Raises:
+            NeuroLakeError: it cannot, and no governed statement may run there.
+        """
+        self._apart = True
+        self._secure().prepare(cursor)
+
+    def _rejoin(self, cursor: Cursor) -> None:
+        """The home cursor stands in the lake again, once the session's role is an administrator's."""
+        with suppress(errors.NeuroLakeError):  # a transaction that has failed takes only its ROLLBACK
+            self._secure().restore(cursor, self.schema)
+            self._apart = False
 
     def _configured(self, cursor: Cursor) -> Cursor:
         for statement in self.settings.values():
@@ -129,7 +168,10 @@ class Session:
                 if (unread := self._unread()) is not None:
                     unread.set_aside()
                 self._unread = None
-            return self._home_cursor()
+            cursor = self._home_cursor()
+            if self._apart and self.principal.is_admin:
+                self._rejoin(cursor)
+            return cursor
         except BaseException:
             self._turn.release()
             raise

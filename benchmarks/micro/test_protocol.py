@@ -15,8 +15,8 @@ from flight.protocol import messages, results
 from flight.protocol.actions import decode_action
 from flight.protocol.batches import BatchCutter, validate_upload
 from flight.protocol.commands import decode
-from flight.protocol.nulls import zero_hidden
 from flight.protocol.sql_info import EngineFacts, sql_info_table
+from neurolake.nulls import zero_hidden
 
 HANDLE = b"0123456789abcdef01234567"
 SQL = "SELECT o_orderkey, o_totalprice FROM orders WHERE o_orderkey = 4711"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from flight.protocol.arrays import as_list, list_from, validity
+from neurolake.arrays import as_list, list_from, validity
 
 __all__ = ["plain_batch", "plain_schema"]
 

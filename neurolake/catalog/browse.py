@@ -10,7 +10,9 @@ import pyarrow.types as pat
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, DUCKDB_VERSION
-from neurolake.catalog import system
+from neurolake.catalog import system, visible
+from neurolake.governance.gate_functions import SCALARS
+from neurolake.governance.views import RESERVED
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
 
@@ -49,6 +51,7 @@ class Browser:
     def __init__(self, engine: Engine, session: Session) -> None:
         self._engine = engine
         self._session = session
+        self._governed = not session.principal.is_admin
 
     def _rows(self, sql: str, values: Sequence[object] = (CATALOG, OUTBOX_SCHEMA)) -> list[tuple[Any, ...]]:
         if self._session.in_transaction():
@@ -64,10 +67,25 @@ class Browser:
             "WHERE database_name = ? AND schema_name <> ? AND NOT internal ORDER BY 1, 2, column_index"
         )
 
+    def visible_columns(self) -> list[tuple[Any, ...]]:
+        """Those of `columns` that the session may see, under the types that it sees."""
+        return visible.columns(self._engine, self._session, self.columns())
+
+    def _seen(self) -> dict[tuple[str, str], set[str]]:
+        """By relation, the columns that a governed session may see."""
+        seen: dict[tuple[str, str], set[str]] = {}
+        for schema, table, column, *_ in self.visible_columns():
+            seen.setdefault((schema, table), set()).add(column)
+        for source in visible.sources(self._engine, self._session):
+            seen[source.name.schema, source.name.table] = set(source.columns)
+        return seen
+
     def schemas(self) -> list[str]:
         """The schemas, ours among them."""
         sql = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND schema_name <> ? AND NOT internal"
         names = {row[0] for row in self._rows(sql)} | {"main", RESERVED_SCHEMA}
+        if self._governed:
+            return sorted({"main", RESERVED_SCHEMA} | {schema for schema, _ in self._seen()})
         return sorted(names | {source.name.schema for source in self._engine.catalog.sources.values()})
 
     def relations(self) -> list[tuple[str, str, str]]:
@@ -78,11 +96,18 @@ class Browser:
             "SELECT schema_name, view_name, 'VIEW' FROM duckdb_views() "
             "WHERE database_name = $1 AND schema_name <> $2 AND NOT internal ORDER BY ALL"
         )
+        if self._governed:
+            seen = self._seen()
+            managed = [row for row in managed if (row[0], row[1]) in seen]
         return [
             *((schema, table, kind) for schema, table, kind in managed),
-            *((s.name.schema, s.name.table, "EXTERNAL TABLE") for s in self._engine.catalog.sources.values()),
+            *((s.name.schema, s.name.table, "EXTERNAL TABLE") for s in visible.sources(self._engine, self._session)),
             *((RESERVED_SCHEMA, name, "SYSTEM TABLE") for name in system.TABLES),
-            *((TEMPORARY, name, "LOCAL TEMPORARY") for (name,) in self._temporary(_TEMPORARY_NAMES, ())),
+            *(
+                (TEMPORARY, name, "LOCAL TEMPORARY")
+                for (name,) in self._temporary(_TEMPORARY_NAMES, ())
+                if not name.startswith(RESERVED)
+            ),
         ]
 
     def _temporary(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
@@ -108,7 +133,20 @@ class Browser:
         for schema, table, kind in wanted:
             if kind in ("VIEW", "LOCAL TEMPORARY"):
                 found[schema, table] = self._as_bound(schema, table, found.get((schema, table), {}))
+        if self._governed:
+            self._hide(found)
         return {(schema, table): found.get((schema, table), {}) for schema, table, _ in wanted}
+
+    def _hide(self, found: dict[tuple[str, str], dict[str, ColumnFacts]]) -> None:
+        """Leave out what a governed session may not see: columns, types with values in them, defaults."""
+        for (schema, table), facts in found.items():
+            if schema in (RESERVED_SCHEMA, TEMPORARY):
+                continue
+            rows = [(schema, table, column, fact.type) for column, fact in facts.items()]
+            seen = visible.columns(self._engine, self._session, rows)
+            found[schema, table] = {
+                column: facts[column]._replace(type=kind, default=None) for _, _, column, kind in seen
+            }
 
     def _as_bound(self, schema: str, table: str, stored: Mapping[str, ColumnFacts]) -> dict[str, ColumnFacts]:
         """The columns a view has now; what the engine keeps of them is from when it was made."""
@@ -134,7 +172,11 @@ class Browser:
             "WHERE database_name = ? AND constraint_type = 'PRIMARY KEY' AND table_name = ?"
         )
         rows = self._rows(sql, [CATALOG, table])
-        return [(s, t, name, tuple(columns)) for s, t, name, columns in rows if schema in (None, s)]
+        found = [(s, t, name, tuple(columns)) for s, t, name, columns in rows if schema in (None, s)]
+        if not self._governed:
+            return found
+        seen = self._seen()
+        return [key for key in found if seen.get(key[:2], set()).issuperset(key[3])]
 
     def foreign_keys(self) -> list[tuple[str | None, str | None, Key, Key]]:
         """(constraint, the key it refers to, the table that refers, the table referred to) of every foreign key."""
@@ -147,10 +189,14 @@ class Browser:
             "AND k.constraint_column_names = f.referenced_column_names "
             "WHERE f.database_name = ? AND f.schema_name <> ? AND f.constraint_type = 'FOREIGN KEY'"
         )
-        return [
+        found = [
             (name, key, (schema, table, tuple(columns)), (schema, referred, tuple(theirs)))
             for name, key, schema, table, columns, referred, theirs in self._rows(sql)
         ]
+        if not self._governed:
+            return found
+        seen = self._seen()
+        return [row for row in found if all(seen.get(side[:2], set()).issuperset(side[2]) for side in (row[2], row[3]))]
 
     def facts(self, *, names: bool = True) -> tuple[str, tuple[str, ...], frozenset[str]]:
         """The engine's version and, with `names`, its keywords and the names of its scalar functions."""
@@ -161,6 +207,8 @@ class Browser:
             "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'macro')",
             (),
         )
+        if self._governed:
+            functions = [row for row in functions if row[0] in SCALARS]
         return DUCKDB_VERSION, tuple(sorted(w for (w,) in words)), frozenset(f for (f,) in functions)
 
 

@@ -22,10 +22,14 @@ from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, planning, running, settings_of_session
 from neurolake.governance.access import Access
+from neurolake.governance.gate import denied
+from neurolake.governance.gate_errors import told
+from neurolake.governance.gate_keys import Keys
 from neurolake.governance.logins import Logins
 from neurolake.governance.model import Governance
 from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import Users
+from neurolake.governance.views import SecureViews
 from neurolake.history import History, state_of
 from neurolake.home import Home
 from neurolake.outbox import Outbox
@@ -82,6 +86,8 @@ class Engine:
         self.history = History(
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )
+        self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
+        self.columns_known: dict[tuple[int, int, Name], dict[str, str]] = {}
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
@@ -110,6 +116,7 @@ class Engine:
         """Open a session. Close it with its own `close`."""
         session = Session(self.instance, principal, client=client, per_thread=per_thread)
         session.dialect = self.settings.dialect
+        session.views = self.views
         return session
 
     # The two verbs
@@ -171,6 +178,8 @@ class Engine:
         """Do a load: a write whose rows come from outside the statement."""
         activity = self._begin(plan.request, alive)
         try:
+            if not activity.principal.is_admin:
+                raise denied("loads")
             loaded = running.change(self, plan, activity, work)
             assert isinstance(loaded, int)
         except BaseException as error:
@@ -187,7 +196,8 @@ class Engine:
         if key is not None and (known := self._plans.get(key)) is not None:
             return evolve(known, request=request)
         plan = planning.plan(self, request, activity)
-        if key is not None and plan.kind is Kind.SELECT and not (plan.relations or plan.sources):
+        own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
+        if key is not None and plan.kind is Kind.SELECT and not own:
             self._plans[key] = plan
             while len(self._plans) > self.settings.plan_cache_entries:
                 self._plans.popitem(last=False)
@@ -245,6 +255,8 @@ class Engine:
     def _fail(self, activity: Activity, error: BaseException) -> None:
         problem = activity.problem if isinstance(error, errors.NeuroLakeError) and activity.problem else error
         if isinstance(problem, errors.NeuroLakeError):
+            if not activity.principal.is_admin:
+                problem = told(problem, activity.text)
             problem.query_id = activity.query_id
         self.account(activity, problem)
         if problem is not error:
@@ -357,11 +369,13 @@ class Engine:
 
     def serialise(self, text: str) -> Any:
         """DuckDB's own tree of a SELECT, None where it cannot be had."""
-        rows = self.instance.acquire_and(lambda cursor: cursor.rows("SELECT json_serialize_sql(?)", [text]))
+        rows = self.instance.acquire_and(lambda cursor: cursor.rows("SELECT system.main.json_serialize_sql(?)", [text]))
         return json.loads(rows[0][0])
 
     def explain_problem(self, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
-        """Say more of an error that a registered source may have caused."""
+        """Say more of an error that a registered source may have caused, and less to a governed caller."""
+        if plan.ruling is not None:
+            return told(problem, plan.request.text)
         for shown in plan.sources:
             source = self.catalog.sources.get(Name.parse(shown).fold())
             if (
@@ -410,6 +424,7 @@ class Engine:
         self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
         self.activities.close()
+        self.views.close()
         self.instance.close()
         self.storage.close()
         self.history.close()

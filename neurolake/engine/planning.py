@@ -38,7 +38,11 @@ _TAKEN = (RESERVED_SCHEMA, OUTBOX_SCHEMA, CATALOG)
 
 
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
-    """Take a request through every stage."""
+    """Take a request through every stage. Governed roles have stages of their own."""
+    if not request.principal.is_admin:
+        from neurolake.engine import governed
+
+        return governed.plan(engine, request, activity)
     draft = Plan(request, request.text, engine.versions(request.session, request.principal))
     for stage in STAGES:
         with observe.stage(stage.__name__, request.query_id):
@@ -96,13 +100,13 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     asked = evolve(draft, home=_belongs_home(draft))
     draft = resolve(engine, asked, activity)
     try:
-        binding = _bound(draft, activity)
+        binding = bound(draft, activity)
         if draft.sources and _shows_reader(binding):
             draft = resolve(engine, asked, activity, as_views=True)
-            binding = _bound(draft, activity)
+            binding = bound(draft, activity)
     except errors.NeuroLakeError as problem:
         raise engine.explain_problem(problem, draft) from None
-    return _described(draft, binding)
+    return described(draft, binding)
 
 
 def _shows_reader(binding: Binding) -> bool:
@@ -117,7 +121,8 @@ def _belongs_home(draft: Plan) -> bool:
     return changes and statements.is_temporary(draft.text)
 
 
-def _described(draft: Plan, binding: Binding) -> Plan:
+def described(draft: Plan, binding: Binding) -> Plan:
+    """The plan with what the binder says of it."""
     rows = binding.returns == "query_result"
     return evolve(
         draft,
@@ -129,7 +134,8 @@ def _described(draft: Plan, binding: Binding) -> Plan:
     )
 
 
-def _bound(draft: Plan, activity: Activity) -> Binding:
+def bound(draft: Plan, activity: Activity) -> Binding:
+    """What the binder says of a plan's text."""
     with borrowed(draft, activity) as cursor:
         return cursor.bind(draft.text, draft.request.values)
 
@@ -138,8 +144,11 @@ def _bound(draft: Plan, activity: Activity) -> Binding:
 def borrowed(draft: Plan, activity: Activity) -> Iterator[Cursor]:
     """The cursor a plan is bound on: home or one of its own, with the relations it reads."""
     session = draft.request.session
+    governed = draft.ruling is not None
     if draft.home:
         with session.at_home(activity) as cursor, attached(cursor, draft):
+            if governed:
+                session.stand_apart(cursor)
             activity.use(cursor, activity.phase)
             try:
                 yield cursor
@@ -147,14 +156,14 @@ def borrowed(draft: Plan, activity: Activity) -> Iterator[Cursor]:
                 activity.leave()
         return
     version = session.settings_version
-    cursor = session.acquire()
+    cursor = session.acquire(governed=governed)
     try:
         activity.use(cursor, activity.phase)
         with attached(cursor, draft):
             yield cursor
     finally:
         activity.leave()
-        session.release(cursor, version)
+        session.release(cursor, version, governed=governed)
 
 
 def attached(cursor: Cursor, draft: Plan) -> AbstractContextManager[None]:
@@ -214,11 +223,10 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
             return draft
     if draft.kind is Kind.CALL:
         found, _, _ = draft.detail
-        if found.privilege != "own" and not engine.access.may(draft.request.principal, found.privilege):
+        here = found.privilege == "own" or found.per_object
+        if not here and not engine.access.may(draft.request.principal, found.privilege):
             raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege} on lake.")
         return draft
-    if not draft.request.principal.is_admin:
-        raise errors.AccessDenied("This release knows one role, admin; every other is denied.")
     return draft
 
 
@@ -266,14 +274,14 @@ def gate(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """The last look, at exactly the text that runs: what was rewritten must bind as what was asked."""
     if draft.rules:
         draft = _proved(draft, activity)
-    if draft.kind is Kind.SELECT and any(t for t in draft.types if _needs_encoding(t)):
-        draft = _encoded(draft, activity)
+    if draft.kind is Kind.SELECT and any(t for t in draft.types if needs_encoding(t)):
+        draft = encoded(draft, activity)
     return draft
 
 
 def _proved(draft: Plan, activity: Activity) -> Plan:
     try:
-        after = _bound(draft, activity)
+        after = bound(draft, activity)
     except errors.NeuroLakeError:
         after = None
     if after is not None and after.types == draft.types and after.schema == draft.schema:
@@ -281,20 +289,22 @@ def _proved(draft: Plan, activity: Activity) -> Plan:
     return evolve(draft, text=draft.asked, rules=())
 
 
-def _needs_encoding(duckdb_type: str) -> bool:
+def needs_encoding(duckdb_type: str) -> bool:
+    """Whether a column of this type travels as its text."""
     return any(name in duckdb_type for name in _ENCODED)
 
 
-def _encoded(draft: Plan, activity: Activity) -> Plan:
+def encoded(draft: Plan, activity: Activity) -> Plan:
+    """The plan with such columns cast to text."""
     if draft.schema is None:
         return draft
     columns = [f"c{position}" for position in range(len(draft.types))]
     shown = ", ".join(
-        (f"CAST({column} AS VARCHAR)" if _needs_encoding(kind) else column) + f" AS {quote(name)}"
+        (f"CAST({column} AS VARCHAR)" if needs_encoding(kind) else column) + f" AS {quote(name)}"
         for column, kind, name in zip(columns, draft.types, draft.schema.names, strict=True)
     )
     wrapped = evolve(draft, text=f"SELECT {shown} FROM ({draft.text}\n) AS encoded({', '.join(columns)})")
-    return evolve(wrapped, schema=_bound(wrapped, activity).schema)
+    return evolve(wrapped, schema=bound(wrapped, activity).schema)
 
 
 STAGES = (parse, bind, authorise, optimise, gate)

@@ -15,9 +15,10 @@ from neurolake.activity import Activity
 from neurolake.catalog import Event
 from neurolake.engine import planning
 from neurolake.governance import tables
+from neurolake.governance.views import RESERVED
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.query import Kind, Plan, evolve
-from neurolake.result import CursorStream, Finish, Limits, Result, TableStream
+from neurolake.result import ClearedStream, CursorStream, Finish, Limits, Result, Stream, TableStream
 from neurolake.sql import statements
 
 if TYPE_CHECKING:
@@ -85,17 +86,20 @@ def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
 
 def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
     session = plan.request.session
+    governed = plan.ruling is not None
     if plan.home:
         with session.at_home(activity) as cursor:
+            if governed:
+                session.stand_apart(cursor)
             result = _stream(engine, plan, activity, finish, cursor, activity.leave)
             session.streams_at_home(result)
         return result
     version = session.settings_version
-    cursor = session.acquire()
+    cursor = session.acquire(governed=governed)
 
     def release() -> None:
         activity.leave()
-        session.release(cursor, version)
+        session.release(cursor, version, governed=governed)
 
     return _stream(engine, plan, activity, finish, cursor, release)
 
@@ -137,13 +141,17 @@ def _stream(
         done()
         raise
     activity.phase = "streaming"
-    stream = CursorStream(reader, cursor, done, lambda problem: engine.explain_problem(problem, plan))
+    stream: Stream = CursorStream(reader, cursor, done, lambda problem: engine.explain_problem(problem, plan))
+    schema = reader.schema
     try:
-        _check_schema(plan, reader.schema)
+        _check_schema(plan, schema)
     except BaseException:
         stream.close()  # a cursor with an open reader takes no other statement
         raise
-    return Result(reader.schema, stream, activity, finish, engine.limits(plan), plan.rules)
+    if plan.ruling is not None:
+        schema = schema if plan.schema is None else plan.schema
+        stream = ClearedStream(stream, schema)
+    return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
 
 
 def _check_schema(plan: Plan, schema: pa.Schema) -> None:
@@ -264,7 +272,7 @@ def _temporary(cursor: Cursor) -> frozenset[str]:
         "SELECT table_name FROM duckdb_tables() WHERE temporary "
         "UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
     )
-    return frozenset(row[0].casefold() for row in rows)
+    return frozenset(row[0].casefold() for row in rows if not row[0].startswith(RESERVED))
 
 
 def _transaction(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from neurolake import errors
@@ -9,7 +10,7 @@ from neurolake.activity import Activity
 from neurolake.config import SETTINGS
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.statements import Setting
-from neurolake.sql.text import RESERVED_SCHEMA, quote, split_identifier
+from neurolake.sql.text import RESERVED_SCHEMA, literal, quote, split_identifier
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _OURS = frozenset(setting.name for setting in SETTINGS if setting.per_session)
 _FIXED = frozenset(setting.name for setting in SETTINGS if not setting.per_session)
+_PLAIN = re.compile(r'[\w./+:" -]*')
 _ENGINE = frozenset(
     ("timezone", "calendar", "integer_division", "ieee_floating_point_ops", "scalar_subquery_error_on_multiple_rows",
      "search_path", "schema")
@@ -33,7 +35,10 @@ def check(engine: Engine, session: Session, setting: Setting) -> None:
     """
     if setting.name == "role":
         engine.governance.check_role(session, setting.value)
-    elif (
+        return
+    if not session.principal.is_admin:
+        _check_governed(setting)
+    if (
         setting.is_global
         or setting.name in _FIXED
         or not (setting.is_variable or setting.name in _OURS or setting.name in _ENGINE)
@@ -46,6 +51,17 @@ def check(engine: Engine, session: Session, setting: Setting) -> None:
         )
 
 
+def _check_governed(setting: Setting) -> None:
+    """A governed session has no variables, stands where the gate has put it, and sets plain values only."""
+    plain = setting.value is None or _PLAIN.fullmatch(setting.value) is not None
+    if setting.is_variable or setting.name == "search_path" or not plain:
+        raise errors.AccessDenied(
+            f"A governed role may not set {setting.name} so.",
+            code="setting_denied",
+            next_step=f"It may set {', '.join(sorted((_OURS | _ENGINE) - {'search_path'}))} to a plain value.",
+        )
+
+
 def change(engine: Engine, session: Session, setting: Setting, text: str, activity: Activity) -> None:
     """Carry out a change that `check` has let through."""
     if setting.name == "role":
@@ -54,9 +70,13 @@ def change(engine: Engine, session: Session, setting: Setting, text: str, activi
     if setting.name in _OURS and not setting.is_variable:
         _change_ours(engine, session, setting)
         return
+    governed = not session.principal.is_admin
     if setting.name == "schema" and setting.value is not None:
         text = f"USE {_schema(setting.value)}"
-    _try(session, text, activity)
+    elif governed:  # a value may be an expression: the caller's own text of it never runs
+        text = f"RESET {setting.name}" if setting.value is None else f"SET {setting.name} = {literal(setting.value)}"
+    if not (governed and setting.name == "schema"):
+        _try(session, text, activity)
     key = f"variable {setting.name}" if setting.is_variable else setting.name
     session.change(key, None if setting.value is None else text)
     if setting.name == "schema":

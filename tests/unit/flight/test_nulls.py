@@ -8,8 +8,8 @@ import pytest
 from arrow_strategies import MARK, arrays, types
 from hypothesis import given, settings
 
-from flight.protocol.nulls import zero_hidden
 from neurolake.errors import NotSupported
+from neurolake.nulls import zero_hidden
 
 MARKED = MARK.encode()
 NUMBER = 0x7B5A_4C3D_2E1F_1234
@@ -130,7 +130,6 @@ def test_columns_without_nulls_are_shared() -> None:
 @pytest.mark.parametrize(
     "column",
     [
-        pa.array(["a", None]).dictionary_encode(),
         pa.array(["a", None], pa.string_view()),
         pc.run_end_encode(pa.array([1, 1, None])),
         pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])]),
@@ -140,3 +139,15 @@ def test_columns_without_nulls_are_shared() -> None:
 def test_what_cannot_be_cleared_is_refused(column: pa.Array) -> None:
     with pytest.raises(NotSupported, match="cannot be cleared"):
         zero_hidden(pa.record_batch([column], ["x"]))
+
+
+def test_what_a_hidden_slot_points_to_is_cleared() -> None:
+    whole = pa.array(["a", "b", "c"]).dictionary_encode()
+    indices = pa.Array.from_buffers(
+        whole.indices.type, 3, [pa.array([True, False, True]).buffers()[1], whole.indices.buffers()[1]]
+    )
+    column = pa.DictionaryArray.from_arrays(indices, whole.dictionary)
+    cleared = zero_hidden(pa.record_batch({"x": column})).column(0)
+    assert cleared.to_pylist() == ["a", None, "c"]
+    raw = pa.Array.from_buffers(cleared.indices.type, 3, [None, cleared.indices.buffers()[1]])
+    assert raw.to_pylist() == [0, 0, 2]

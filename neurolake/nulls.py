@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from flight.protocol.arrays import as_list, list_from, validity
+from neurolake.arrays import as_list, list_from, validity
 from neurolake.errors import NotSupported
 
 __all__ = ["zero_hidden"]
@@ -102,6 +102,8 @@ def _clear_nested(array: pa.Array, seen: pa.Array | None) -> pa.Array:
         return _clear_list(array, seen)
     if pat.is_union(kind) and kind.mode == "sparse":
         return _clear_sparse_union(array, seen)
+    if pat.is_dictionary(kind):
+        return array if seen is None else _clear_dictionary(array, seen)
     raise _unsupported(kind)
 
 
@@ -147,6 +149,14 @@ def _clear_sparse_union(array: pa.Array, seen: pa.Array | None) -> pa.Array:
         chosen = pc.equal(codes, pa.scalar(code, pa.int8()))
         cleared.append(_clear(child, chosen if seen is None else pc.and_(chosen, seen)))
     return _rebuilt(array, [None, codes.buffers()[1]], children, cleared)
+
+
+def _clear_dictionary(array: pa.DictionaryArray, seen: pa.Array) -> pa.Array:
+    """Which entry a hidden slot points to is cleared; the dictionary itself belongs to the column's type."""
+    indices = array.indices
+    cleared = pc.if_else(seen, pc.fill_null(indices, 0), pa.scalar(0, indices.type))
+    bare = pa.Array.from_buffers(indices.type, len(array), [validity(array), cleared.buffers()[1]])
+    return pa.DictionaryArray.from_arrays(bare, array.dictionary, ordered=array.type.ordered)
 
 
 def _unsupported(kind: pa.DataType) -> NotSupported:

@@ -1,0 +1,362 @@
+"""Planning for governed roles: every relation becomes the role's own view of it, and the gate has the last look.
+
+Nothing here binds or runs the caller's own text. What runs was printed by DuckDB from a tree that the gate has walked,
+and was walked again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neurolake import errors, observe
+from neurolake.activity import Activity
+from neurolake.catalog import system, visible
+from neurolake.engine import planning
+from neurolake.governance import gate, views
+from neurolake.governance.access import TableDecision
+from neurolake.governance.actions import ABSENT
+from neurolake.governance.gate_marks import marked
+from neurolake.governance.masks import keys_of
+from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
+from neurolake.procedures import Context
+from neurolake.query import Kind, Plan, Request, evolve
+from neurolake.sources import relation
+from neurolake.sql import statements
+from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+
+Path = gate.Path
+
+TABLES_KNOWN_MAX = 1000
+"""How many tables' columns are kept, so that a short statement is not bound for them each time."""
+
+_FILTERED = frozenset(
+    ("audit", "columns", "grants", "policies", "procedures", "queries", "roles", "running", "settings", "sources",
+     "tags", "tokens", "users")
+)  # fmt: skip
+"""The system tables that show a caller no more than is theirs."""
+
+_CLOSED_SCHEMAS = frozenset((OUTBOX_SCHEMA, RESERVED_SCHEMA, "pg_catalog"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided about a statement: each relation it reads, and under which version of the policies."""
+
+    version: int
+    tables: Mapping[Name, TableDecision]
+
+    def masked(self) -> dict[str, str]:
+        """The columns that are masked or absent, and how, for the audit log."""
+        return {
+            f"{name}.{column.column}": column.action
+            for name, decision in self.tables.items()
+            for column in decision.columns
+            if column.action != "allow"
+        }
+
+
+def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
+    """Take a governed request through every stage."""
+    draft = Plan(request, request.text, engine.versions(request.session, request.principal), ruling=NOTHING)
+    for stage in (planning.parse, bind):
+        with observe.stage(stage.__name__, request.query_id):
+            draft = stage(engine, draft, activity)
+    return draft
+
+
+NOTHING = Ruling(0, {})
+
+
+def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """By the kind of statement; what has no way here is denied."""
+    kind = draft.kind
+    if kind is Kind.SELECT:
+        return read(engine, draft, activity)
+    if kind in (Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK, Kind.SCRIPT):
+        return planning.bind(engine, draft, activity)
+    if kind in (Kind.SET, Kind.CALL):
+        return planning.authorise(engine, planning.bind(engine, draft, activity), activity)
+    if kind is Kind.EXPLAIN:
+        return explain(engine, draft, activity)
+    raise gate.denied(f"{draft.verb} statements", code="statement_denied")
+
+
+# Reading
+
+
+def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """A SELECT, and what parses as one: its relations become views, and the gate walks the text that runs."""
+    session = draft.request.session
+    home = session.in_transaction() or not session.temporary.isdisjoint(words(draft.text))
+    relations = Relations(engine, evolve(draft, home=home), activity)
+    text, tree, ctes = mapped(engine, draft.text, relations, session.schema)
+    draft = evolve(
+        draft, text=text, home=home, relations=relations.lent, sources=tuple(map(str, relations.sources)),
+        ruling=Ruling(relations.access.version, relations.decisions),
+    )  # fmt: skip
+    planned = planning.described(draft, planning.bound(draft, activity))
+    if any(planning.needs_encoding(kind) for kind in planned.types):
+        planned = planning.encoded(planned, activity)
+        gate.check_statement(engine.serialise(planned.text), relations.allowed, ctes)
+    return evolve(planned, schema=marked(planned.schema, tree, relations.shown))
+
+
+def mapped(engine: Engine, text: str, relations: Relations, schema: str) -> tuple[str, Any, frozenset[str]]:
+    """The text with every relation replaced, its tree, which was walked again, and what it calls its common tables."""
+    tree = engine.serialise(text)
+    found = gate.map_statement(tree, relations, schema)
+    printed, tree = reprinted(engine, tree)
+    gate.check_statement(tree, relations.allowed, found.ctes)
+    return printed, tree, frozenset(found.ctes)
+
+
+def reprinted(engine: Engine, tree: Any) -> tuple[str, Any]:
+    """The text of a tree, printed by DuckDB, and what its parser makes of exactly that text."""
+    tree = {key: value for key, value in tree.items() if key != "error"}
+    sql = "SELECT t, system.main.json_serialize_sql(t) FROM (SELECT system.main.json_deserialize_sql(?) AS t)"
+    rows = engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [json.dumps(tree)]))
+    return str(rows[0][0]), json.loads(rows[0][1])
+
+
+class Relations:
+    """Gives the path that is read in place of each relation a statement names."""
+
+    def __init__(self, engine: Engine, draft: Plan, activity: Activity) -> None:
+        self.access = engine.access
+        self.lent: dict[str, Any] = {}
+        self.allowed: set[Path] = set()
+        self.sources: list[Name] = []
+        self.decisions: dict[Name, TableDecision] = {}
+        self.shown: dict[Path, TableDecision] = {}
+        self._engine = engine
+        self._draft = draft
+        self._activity = activity
+        self._principal = draft.request.principal
+        self._session = draft.request.session
+
+    def __call__(self, path: Path) -> Path:
+        """The path that is read in place of this one.
+
+        Raises:
+            AccessDenied: there is nothing that the role may read in its place.
+        """
+        found = self._find(path)
+        self.allowed.add(found)
+        return found
+
+    def _find(self, path: Path) -> Path:
+        if (name := temporary_of(path, self._session.temporary)) is not None:
+            return self._temporary(name)
+        wanted = self.name_of(path)
+        if (make := system.lookup(wanted)) is not None:
+            if wanted.table.casefold() not in _FILTERED:
+                raise gate.denied(f"neurolake.{wanted.table}", code="relation_denied")
+            return self._lend(make(Context(self._engine, self._session, self._draft.request.query_id)))
+        if wanted.schema.casefold() == "information_schema":
+            return self._lend(visible.information(self._engine, self._session, wanted.table))
+        return self._view(wanted)
+
+    def name_of(self, path: Path) -> Name:
+        """The name that a path means; one that leads out of the lake means nothing."""
+        if len(path) == 3 and path[0].casefold() == "lake":
+            path = path[1:]
+        if len(path) > 2:
+            raise unknown(".".join(path), self._principal.role)
+        return Name(path[0] if len(path) == 2 else self._session.schema, path[-1])
+
+    def _temporary(self, name: str) -> Path:
+        made = self._session.made_under.get(name.casefold())
+        if made != (self._principal.role, self.access.version):
+            raise errors.AccessDenied(
+                f"The temporary table {name} was made in another role or before the policies changed.",
+                code="temporary_stale",
+                next_step="Drop it, and make it again.",
+            )
+        return ("temp", "main", name)
+
+    def _lend(self, table: pa.Table) -> Path:
+        key = f"_{RESERVED_SCHEMA}_{secrets.token_hex(6)}"
+        self.lent[key] = table
+        return (key,)
+
+    def _view(self, name: Name) -> Path:
+        if not self.access.sees(self._principal, name):
+            raise unknown(str(name), self._principal.role)
+        sql, columns = self.described(name)
+        decision = self.decide(name, columns)
+        try:
+            text = views.view_text(sql, columns, decision, self.rows_of(sql, decision))
+        except errors.AccessDenied:
+            raise unknown(str(name), self._principal.role) from None
+        path = self.made(text, columns, decision)
+        self.shown[path] = decision
+        return path
+
+    def made(self, text: str, columns: Mapping[str, str], decision: TableDecision) -> Path:
+        """A secure view of this text: of the home cursor alone where the statement runs there, else shared."""
+        secure = self._engine.views
+        secure.keys.need(keys_of((column.action, column.options) for column in decision.columns))
+        types = json.dumps(list(columns.items()))
+        try:
+            if not self._draft.home:
+                return secure.view(text, types)
+            with planning.borrowed(self._draft, self._activity) as cursor:
+                return secure.temporary_view(cursor, text, types)
+        except errors.NeuroLakeError as problem:
+            if isinstance(problem, errors.Stopped | errors.Unavailable | errors.SourceFailed):
+                raise
+            raise errors.AccessDenied(
+                "What the role may see of a table could not be worked out, so nothing of it is shown.",
+                code="view_failed",
+                next_step="Ask an administrator to look at its policies and row filters.",
+            ) from None
+
+    def described(self, name: Name) -> tuple[str, dict[str, str]]:
+        """The SQL that reads a relation as it is, and its columns.
+
+        Raises:
+            AccessDenied: it is not there; who may not read it hears the same.
+        """
+        source = self._engine.catalog.sources.get(name.fold())
+        if source is not None:
+            self._activity.sources = (*self._activity.sources, source.location)
+            self._engine.look_at(source)
+            source = self._engine.catalog.sources.get(name.fold(), source)
+            self.sources.append(source.name)
+            return relation.reader(source.location, source.format, source.options), dict(source.columns)
+        if name.schema.casefold() in _CLOSED_SCHEMAS:
+            raise unknown(str(name), self._principal.role)
+        try:
+            return name.sql(), self._columns(name)
+        except errors.NeuroLakeError as problem:
+            if isinstance(problem, errors.Stopped | errors.Unavailable):
+                raise
+            raise unknown(str(name), self._principal.role) from None
+
+    def _columns(self, name: Name) -> dict[str, str]:
+        """Known as long as the catalog stays as it is; a transaction sees its own, and asks each time."""
+        key = (self._draft.versions.catalog, self._draft.versions.generation, name.fold())
+        known = None if self._draft.home else self._engine.columns_known.get(key)
+        if known is not None:
+            return known
+        with planning.borrowed(self._draft, self._activity) as cursor:
+            seen = cursor.bind(f"SELECT * FROM {name.sql()}")
+        found = dict(zip(seen.names, seen.types, strict=True))
+        if not self._draft.home:
+            if len(self._engine.columns_known) >= TABLES_KNOWN_MAX:
+                self._engine.columns_known.clear()
+            self._engine.columns_known[key] = found
+        return found
+
+    def decide(self, name: Name, columns: Mapping[str, str]) -> TableDecision:
+        """What becomes of a relation, by the picture that the plan is made under."""
+        decision = self.access.decide(self._principal, name, columns)
+        self.decisions[name.fold()] = decision
+        return decision
+
+    def rows_of(self, sql: str, decision: TableDecision) -> str | None:
+        """The condition that every visible row fulfils, with the caller's attributes in it; None for all rows."""
+        if not decision.filters:
+            return None
+        joined = " AND ".join(f"({condition}\n)" for condition in decision.filters)
+        return row_condition(self._engine, joined, self._principal.attributes)
+
+
+def row_condition(engine: Engine, condition: str, attributes: Mapping[str, str]) -> str:
+    """A row filter as it stands in a view: `neurolake.attribute('x')` becomes the caller's own, NULL where none is set.
+
+    Raises:
+        AccessDenied: it cannot be read; no row is shown.
+    """
+    tree = engine.serialise(f"SELECT 1 WHERE {condition}")
+    try:
+        (statement,) = tree["statements"]
+        _fill_in(statement, attributes)
+        where = statement["node"]["where_clause"]
+        statement["node"].update(select_list=[where], where_clause=None)
+    except (KeyError, TypeError, ValueError):
+        raise errors.AccessDenied(
+            "A row filter of the table cannot be read, so none of its rows is shown.",
+            code="row_filter_unreadable",
+            next_step="Ask an administrator to set it anew.",
+        ) from None
+    return reprinted(engine, tree)[0].removeprefix("SELECT ")
+
+
+def _fill_in(node: Any, attributes: Mapping[str, str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _fill_in(item, attributes)
+    elif isinstance(node, dict):
+        if node.get("class") == "FUNCTION" and _is_attribute(node):
+            (argument,) = node["arguments"]
+            value = attributes.get(argument["expression"]["literal"]["text"])
+            kind = {"kind": "NULL_LITERAL"} if value is None else {"kind": "STRING", "text": value}
+            kept = {key: node[key] for key in ("alias", "query_location", "query_location_length")}
+            node.clear()
+            node.update({"class": "CONSTANT", "type": "VALUE_CONSTANT", "literal": kind, **kept})
+        for value in node.values():
+            _fill_in(value, attributes)
+
+
+def _is_attribute(node: Mapping[str, Any]) -> bool:
+    path = [part.casefold() for part in node["qualified_name"]["path"]]
+    return path[-2:] == [RESERVED_SCHEMA, "attribute"]
+
+
+def temporary_of(path: Path, temporary: frozenset[str]) -> str | None:
+    """The temporary table that a path means, if it is one."""
+    folded = [part.casefold() for part in path]
+    if folded[:-1] in ([], ["temp"], ["temp", "main"]) and folded[-1] in temporary:
+        return path[-1]
+    return None
+
+
+def unknown(name: str, role: str) -> errors.AccessDenied:
+    """The one answer to a name that is not there and to one that the role may not read."""
+    return errors.AccessDenied(
+        f"There is no table {name} that {f'the role {role}' if role else 'a session without a role'} may read.",
+        code="relation_denied",
+        next_step="SELECT * FROM neurolake.columns shows what it may read; ask an administrator for more.",
+    )
+
+
+# Explaining
+
+
+def explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    """EXPLAIN in its safe form: what was decided. Plans of the engine show names, texts and numbers of rows."""
+    text, analyze = statements.explained(draft.text)
+    if analyze:
+        raise gate.denied("EXPLAIN ANALYZE", code="statement_denied")
+    inner = plan(engine, evolve(draft.request, text=text, translated=True), activity)
+    rows = [("neurolake_sql", text.strip()), *explained(inner)]
+    table = pa.table(list(zip(*rows, strict=True)), schema=planning.EXPLANATION)
+    key = f"_{RESERVED_SCHEMA}_{secrets.token_hex(6)}"
+    return evolve(
+        draft, kind=Kind.SELECT, text=f"SELECT * FROM {quote(key)}", relations={key: table}, returns_rows=True,
+        schema=planning.EXPLANATION, types=("VARCHAR", "VARCHAR"), ruling=inner.ruling,
+    )  # fmt: skip
+
+
+def explained(inner: Plan) -> list[tuple[str, str]]:
+    """What was decided about a plan, as rows of a key and a text."""
+    rows = []
+    for name, decision in inner.ruling.tables.items():
+        shown = [
+            f"{column.column}: {column.action} ({column.reason})" for column in decision.columns
+            if column.action not in ("allow", ABSENT)
+        ]  # fmt: skip
+        rows.append((f"neurolake_columns {name}", "; ".join(shown) or "as they are"))
+        if decision.filters:
+            rows.append((f"neurolake_rows {name}", "filtered"))
+    return rows

@@ -1,0 +1,231 @@
+"""Masks: the SQL that stands in a secure view for a column that a role may not see as it is.
+
+Every expression keeps the column's name and type and is total: whatever the value, it gives a value or NULL and never
+an error, since an error would print what it met. Functions are called by their full name, so that nobody's macro of the
+same name can stand in. Keys come from a variable of the connection and never stand in the text of a view; without the
+variable a mask that needs a key gives NULL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from neurolake.governance.actions import ABSENT, fits
+from neurolake.sql.text import literal, quote
+
+KEYS_VARIABLE: Final = "__neurolake_keys"
+"""Holds, by the name of a key, a structure of `i` and `o`, the two padded keys of HMAC-SHA256, and of `n`, a number."""
+
+HIDDEN: Final = "***"
+_ENUM: Final = re.compile(r"ENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)\Z")
+_YEARS: Final = ("0001-01-01", "9999-12-31")
+_YEARS_OF_NANOSECONDS: Final = ("1700-01-01", "2250-01-01")
+
+_PATTERNS: Final = (
+    r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+",  # mail addresses
+    r"(?:https?|ftp)://\S+",
+    r"\b[A-Za-z]{2}\d{2}[ ]?(?:[A-Za-z0-9]{2,4}[ ]?){2,8}\b",  # IBANs
+    r"\b(?:[0-9A-Fa-f]{1,4}:){2,7}[0-9A-Fa-f:.]*",  # IPv6 and hardware addresses
+    r"[+(]?\d(?:[\d\s().,/:-]*\d)+",  # telephone, card, account and identity numbers, IPv4, dates
+    r"\d",
+)
+"""What is taken out of free text. Names of people are not among it: only a reader of the language finds those."""
+
+
+def kept_type(data_type: str) -> str:
+    """The type a masked column has: its own, but that the labels of an enum are values too, and stay hidden.
+
+    >>> kept_type("BIGINT"), kept_type("STRUCT(m ENUM('ann', 'bob'))")
+    ('BIGINT', 'STRUCT(m VARCHAR)')
+    """
+    return _ENUM.sub("VARCHAR", data_type)
+
+
+def expression(action: str, options: Mapping[str, Any], column: str, data_type: str) -> str:
+    """The SQL of a masked column.
+
+    Args:
+        action: an action of `set_policy`; `absent` columns have no expression, and must be left out.
+        options: of the action, complete.
+        column: the SQL that names the column.
+        data_type: its DuckDB type.
+
+    >>> expression("null", {}, 't."email"', "VARCHAR")
+    'CAST(NULL AS VARCHAR)'
+    """
+    if action == "allow":
+        return column
+    kept = kept_type(data_type)
+    make = _MASKS.get(action)
+    if make is None or not fits(action, options, data_type) or action == ABSENT:
+        return f"CAST(NULL AS {kept})"
+    return make(options, column, kept)
+
+
+def keys_of(decisions: Iterable[tuple[str, Mapping[str, Any]]]) -> frozenset[str]:
+    """The scopes whose keys these actions need."""
+    return frozenset(str(options.get("scope", "lake")) for action, options in decisions if action in _KEYED)
+
+
+def key_name(scope: str) -> str:
+    """What a scope's key is called inside the variable."""
+    return f"s_{scope.encode().hex()}"
+
+
+def call(function: str, *arguments: str) -> str:
+    """A call of one of the engine's own functions, by its full name.
+
+    >>> call("lower", "x")
+    'system.main."lower"(x)'
+    """
+    return f"system.main.{quote(function)}({', '.join(arguments)})"
+
+
+def _constant(options: Mapping[str, Any], column: str, kind: str) -> str:
+    return f"TRY_CAST({literal(options.get('value'))} AS {kind})"
+
+
+def _partial(options: Mapping[str, Any], column: str, kind: str) -> str:
+    if options.get("email"):
+        shown = _joined(call("left", column, "1"), literal(f"{HIDDEN}@"), call("split_part", column, "'@'", "2"))
+        is_address = call("regexp_full_match", column, "'[^@]+@[^@]+'")
+        return _unless_null(column, f"CASE WHEN {is_address} THEN {shown} ELSE {_TEXT} END")
+    first, last = int(options.get("first", 0)), int(options.get("last", 0))
+    parts = [literal(HIDDEN)]
+    if first:
+        parts.insert(0, call("left", column, str(first)))
+    if last:
+        parts.append(call("right", column, str(last)))
+    # A value no longer than what would stay must not be shown whole.
+    longer = f"{call('length', column)} > {first + last}"
+    return _unless_null(column, f"CASE WHEN {longer} THEN {_joined(*parts)} ELSE {_TEXT} END")
+
+
+def _token(options: Mapping[str, Any], column: str, kind: str) -> str:
+    inner = call("sha256", call("||", _key(options, "i"), call("encode", column)))
+    outer = call("sha256", call("||", _key(options, "o"), call("unhex", inner)))
+    return _joined("'tok_'", call("left", outer, "32"))
+
+
+def _date_shift(options: Mapping[str, Any], column: str, kind: str) -> str:
+    days_max = int(options.get("days_max", 30))
+    number = _key(options, "n")
+    # From 1 to days_max, back or forth: never no shift at all.
+    days = f"((({number}) % {days_max}) + 1) * (CASE WHEN ({number}) < 1073741824 THEN -1 ELSE 1 END)"
+    shifted = f"{column} + {call('to_days', f'CAST({days} AS INTEGER)')}"
+    return _within_years(column, f"TRY_CAST(({shifted}) AS {kind})", kind)
+
+
+def _date_trunc(options: Mapping[str, Any], column: str, kind: str) -> str:
+    unit = literal(options.get("unit", "year"))
+    return _within_years(column, f"TRY_CAST({call('date_trunc', unit, column)} AS {kind})", kind)
+
+
+def _within_years(column: str, shown: str, kind: str) -> str:
+    """Moments at the ends of their type, and infinite ones, would overflow."""
+    days = _YEARS_OF_NANOSECONDS if kind == "TIMESTAMP_NS" else _YEARS
+    least, most = (f"TRY_CAST('{day}' AS {kind})" for day in days)
+    return f"CASE WHEN {column} BETWEEN {least} AND {most} THEN TRY({shown}) ELSE NULL END"
+
+
+def _bucket(options: Mapping[str, Any], column: str, kind: str) -> str:
+    width = options.get("width", 10)
+    if _WHOLE.match(kind) and isinstance(width, int):
+        wide = f"CAST({column} AS HUGEINT)"
+        return f"TRY_CAST({wide} - ((({wide} % {width}) + {width}) % {width}) AS {kind})"
+    wide = f"TRY_CAST({column} AS DOUBLE)"
+    # Not by `/`, which a session's setting changes the meaning of.
+    return f"TRY_CAST(TRY({call('floor', f'{wide} * CAST({1 / width!r} AS DOUBLE)')} * {float(width)!r}) AS {kind})"
+
+
+def _ip_prefix(options: Mapping[str, Any], column: str, kind: str) -> str:
+    v4_bits, v6_bits = int(options.get("v4_bits", 24)), int(options.get("v6_bits", 48))
+    text = call("split_part", column, "'/'", "1")
+    is_v4 = call("regexp_full_match", text, r"'(\d{1,3}\.){3}\d{1,3}'")
+    is_v6 = call("regexp_full_match", text, "'[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}'")
+    return f"CASE WHEN {is_v4} THEN {_v4(text, v4_bits)} WHEN {is_v6} THEN {_v6(text, v6_bits)} ELSE NULL END"
+
+
+def _v4(text: str, bits: int) -> str:
+    parts = []
+    for place in range(4):
+        part = f"TRY_CAST({call('split_part', text, literal('.'), str(place + 1))} AS INTEGER)"
+        parts.append(_leading(part, min(8, max(0, bits - 8 * place)), 8))
+    dotted = [piece for part in parts for piece in (f"CAST({part} AS VARCHAR)", "'.'")][:-1]
+    return _joined(*dotted, literal(f"/{bits}"))
+
+
+def _v6(text: str, bits: int) -> str:
+    """The groups before a `::` count from the front, those behind it from the end; what is between them is zero."""
+    groups = []
+    split = call("string_split", text, literal("::"))
+    head = call("string_split", f"{split}[1]", "':'")
+    tail = call("string_split", f"coalesce({split}[2], '')", "':'")
+    behind = f"(CASE WHEN {split}[2] IS NULL OR {split}[2] = '' THEN 0 ELSE {call('len', tail)} END)"
+    for place in range(8):
+        wanted = min(16, max(0, bits - 16 * place))
+        if not wanted:
+            break
+        found = f"coalesce(nullif({head}[{place + 1}], ''), CASE WHEN {place} >= 8 - {behind} "
+        found += f"THEN {tail}[{place + 1} - 8 + {behind}] END, '0')"
+        number = f"TRY_CAST('0x' || {found} AS INTEGER)"
+        groups.append(call("lower", call("to_hex", _leading(number, wanted, 16))))
+    colons = [piece for group in groups for piece in (group, "':'")]
+    if len(groups) == 8:
+        return _joined(*colons[:-1], literal(f"/{bits}"))
+    return _joined(*(colons or ["':'"]), "':'", literal(f"/{bits}"))
+
+
+def _leading(number: str, bits: int, width: int) -> str:
+    """The leading bits of a number of `width` bits, the others zero."""
+    step = 1 << (width - bits)
+    return number if step == 1 else f"({number} - ({number} % {step}))"
+
+
+def _postcode(options: Mapping[str, Any], column: str, kind: str) -> str:
+    keep = int(options.get("keep", 3))
+    shown = _joined(call("left", column, str(keep)), "'**'")
+    return _unless_null(column, f"CASE WHEN {call('length', column)} > {keep} THEN {shown} ELSE '**' END")
+
+
+def _redact(options: Mapping[str, Any], column: str, kind: str) -> str:
+    return call("regexp_replace", column, literal("|".join(_PATTERNS)), literal(HIDDEN), "'g'")
+
+
+_TEXT: Final = literal(HIDDEN)
+
+
+def _unless_null(column: str, shown: str) -> str:
+    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {shown} END"
+
+
+def _joined(*parts: str) -> str:
+    """Text put together; NULL where a part of it is."""
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = call("||", joined, part)
+    return joined
+
+
+def _key(options: Mapping[str, Any], part: str) -> str:
+    keys = call("getvariable", literal(KEYS_VARIABLE))
+    key = call("struct_extract", keys, literal(key_name(str(options.get("scope", "lake")))))
+    return call("struct_extract", key, literal(part))
+
+
+_KEYED: Final = frozenset(("token", "date_shift"))
+_MASKS: Final[Mapping[str, Callable[[Mapping[str, Any], str, str], str]]] = {
+    "null": lambda options, column, kind: f"CAST(NULL AS {kind})",
+    "constant": _constant,
+    "partial": _partial,
+    "token": _token,
+    "date_shift": _date_shift,
+    "date_trunc": _date_trunc,
+    "bucket": _bucket,
+    "ip_prefix": _ip_prefix,
+    "postcode": _postcode,
+    "redact": _redact,
+}

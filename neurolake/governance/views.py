@@ -1,0 +1,204 @@
+"""Secure views: what stands in place of a relation for one role, made when a statement names it.
+
+A view is known by the hash of its own SQL, so it never changes: another policy gives another text and another name.
+Statements outside transactions read views in numbered in-memory catalogs that all sessions share; a statement on a
+session's home cursor reads temporary secure views of that cursor, since an open transaction does not see what another
+connection makes meanwhile. Connections that run governed statements stand in an empty schema: no name without a path
+leads anywhere, and nobody's macro can stand in for one of the engine's functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from neurolake import errors
+from neurolake._duckdb import CATALOG, Cursor, Instance
+from neurolake.governance import masks
+from neurolake.governance.access import TableDecision
+from neurolake.governance.actions import ABSENT
+from neurolake.governance.gate import Path
+from neurolake.governance.gate_keys import Keys
+from neurolake.sql.text import DEFAULT_SCHEMA, quote
+
+RESERVED: Final = "__neurolake_"
+"""How the names begin that no user may give to anything."""
+
+_EMPTY: Final = f"{RESERVED}empty"
+_SCHEMA: Final = "v"
+VIEWS_PER_CATALOG: Final = 1000
+CATALOGS_KEPT: Final = 3
+
+
+def view_text(relation: str, columns: Mapping[str, str], decision: TableDecision, rows: str | None = None) -> str:
+    """The SELECT of a role's view on a relation.
+
+    Args:
+        relation: the SQL of what is read.
+        columns: its columns and their DuckDB types.
+        decision: what becomes of each, in the same order.
+        rows: the condition that every visible row fulfils.
+
+    Raises:
+        AccessDenied: nothing of the relation is visible.
+    """
+    shown = []
+    for column in decision.columns:
+        if column.action != ABSENT:
+            name = quote(column.column)
+            made = masks.expression(column.action, column.options, f"t.{name}", columns[column.column])
+            shown.append(f"{made} AS {name}")
+    if not shown:
+        raise errors.AccessDenied("Nothing of it is visible.", code="relation_denied")
+    source = relation if rows is None else f"(SELECT * FROM {relation} WHERE {rows})"
+    return f"SELECT {', '.join(shown)} FROM {source} AS t"
+
+
+class SecureViews:
+    """The views of one lake, and the connections that may read them. Safe to share between threads.
+
+    Args:
+        instance: the open database.
+        keys: what masks need.
+        dropped: called when a catalog of views was dropped, so that plans which read it are made again.
+    """
+
+    def __init__(self, instance: Instance, keys: Keys, dropped: Callable[[], None]) -> None:
+        self._instance = instance
+        self._dropped = dropped
+        self.keys = keys
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._made: dict[str, Path] = {}
+        self._catalogs: deque[str] = deque()
+        self._count = 0
+        self._number = 0
+        self._prepared: weakref.WeakKeyDictionary[Cursor, int] = weakref.WeakKeyDictionary()
+        self._idle: list[Cursor] = []
+        self._maker: Cursor | None = None
+
+    # Connections
+
+    def acquire(self) -> Cursor:
+        """A connection for one governed statement. Give it back with `release`."""
+        try:
+            cursor = self._idle.pop()
+        except IndexError:
+            cursor = self._instance.cursor()
+        if cursor.generation != self._instance.generation:
+            cursor = self._instance.cursor()
+        self.prepare(cursor)
+        return cursor
+
+    def release(self, cursor: Cursor) -> None:
+        """Take back a connection."""
+        if cursor.generation == self._instance.generation and len(self._idle) < 64:
+            self._idle.append(cursor)
+        else:
+            cursor.close()
+
+    def prepare(self, cursor: Cursor) -> None:
+        """Let a connection run governed statements: it stands in the empty schema, and has the masks' keys.
+
+        Raises:
+            NeuroLakeError: it could not be done, and nothing governed may run there.
+        """
+        if self._prepared.get(cursor) != self.keys.count:
+            self._ensure()
+            self._stand(cursor)
+
+    def _stand(self, cursor: Cursor) -> None:
+        count = self.keys.count
+        if cursor not in self._prepared:
+            cursor.run(f"USE {_EMPTY}.{_SCHEMA}")
+        if (statement := self.keys.statement()) is not None:
+            cursor.run(statement)
+        self._prepared[cursor] = count
+
+    def restore(self, cursor: Cursor, schema: str) -> None:
+        """Give a connection back to who may see everything, standing in a schema of the lake."""
+        if self._prepared.pop(cursor, None) is not None:
+            cursor.run(f"USE {CATALOG}.{quote(schema or DEFAULT_SCHEMA)}")
+
+    def _ensure(self) -> None:
+        """Make the empty catalog, again after the engine was opened again."""
+        with self._lock:
+            if self._generation == self._instance.generation:
+                return
+            generation = self._instance.generation
+            self._made.clear()
+            self._catalogs.clear()
+            self._count, self._maker = VIEWS_PER_CATALOG, None
+            maker = self._instance.cursor()
+            maker.run(f"ATTACH IF NOT EXISTS ':memory:' AS {_EMPTY}")
+            maker.run(f"CREATE SCHEMA IF NOT EXISTS {_EMPTY}.{_SCHEMA}")
+            maker.close()
+            self._generation = generation
+
+    # Views
+
+    def view(self, text: str, types: str) -> Path:
+        """The path of a view in a shared catalog, made if it is not there yet.
+
+        Args:
+            text: its SELECT.
+            types: what else the view depends on: the types of its columns.
+
+        Raises:
+            NeuroLakeError: it cannot be made; nothing may be read in its place.
+        """
+        name = name_of(text, types)
+        self._ensure()
+        if (path := self._made.get(name)) is not None:
+            return path
+        with self._lock:
+            if (path := self._made.get(name)) is not None:
+                return path
+            maker = self._maker = self._maker or self._instance.cursor()
+            self._stand(maker)
+            catalog = self._catalog(maker)
+            maker.run(f"CREATE SECURE VIEW {catalog}.{_SCHEMA}.{name} AS {text}")
+            self._count += 1
+            path = self._made[name] = (catalog, _SCHEMA, name)
+        return path
+
+    def temporary_view(self, cursor: Cursor, text: str, types: str) -> Path:
+        """The path of a view of this connection alone, made if it is not there."""
+        name = name_of(text, types)
+        self.prepare(cursor)
+        cursor.run(f"CREATE TEMP SECURE VIEW IF NOT EXISTS {name} AS {text}")
+        return ("temp", DEFAULT_SCHEMA, name)
+
+    def _catalog(self, maker: Cursor) -> str:
+        """The catalog that new views go to; the oldest ones are dropped, which no running statement notices."""
+        if self._count < VIEWS_PER_CATALOG and self._catalogs:
+            return self._catalogs[-1]
+        self._number += 1
+        catalog = f"{RESERVED}views_{self._number}"
+        maker.run(f"ATTACH ':memory:' AS {catalog}")
+        maker.run(f"CREATE SCHEMA {catalog}.{_SCHEMA}")
+        self._catalogs.append(catalog)
+        self._count = 0
+        while len(self._catalogs) > CATALOGS_KEPT:
+            old = self._catalogs.popleft()
+            self._made = {name: path for name, path in self._made.items() if path[0] != old}
+            maker.run(f"DETACH {old}")
+            self._dropped()
+        return catalog
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            for cursor in (*self._idle, *([self._maker] if self._maker else [])):
+                cursor.close()
+            self._idle.clear()
+            self._maker = None
+
+
+def name_of(text: str, types: str) -> str:
+    """A view's name: another text, or other types, have another."""
+    return f"{RESERVED}v_{hashlib.sha256(chr(0).join((text, types)).encode()).hexdigest()[:32]}"
