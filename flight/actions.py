@@ -75,6 +75,8 @@ def _end(
 ) -> Iterator[bytes]:
     session.check_transaction(wanted.transaction_id)
     session.transaction_id = None
+    if not session.session.in_transaction():
+        return iter(())  # a COMMIT or ROLLBACK in SQL has ended it already
     if wanted.end is actions.TransactionEnd.COMMIT:
         server.engine.commit(session.session)
     else:

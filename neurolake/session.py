@@ -75,6 +75,7 @@ class Session:
         self._unread: weakref.ref[Result] | None = None
         self._idle: list[Cursor] = []
         self.closed = False
+        self._unused = False
         self.views: SecureViews | None = None
         self.made_under: dict[str, tuple[str, int]] = {}
         """By temporary table, folded, the role and the version of the policies that a governed role made it under."""
@@ -164,6 +165,7 @@ class Session:
         try:
             if self.closed:
                 raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
+            self._unused = False
             if self._unread is not None:
                 if (unread := self._unread()) is not None:
                     unread.set_aside()
@@ -210,10 +212,15 @@ class Session:
         """Note an open result on the home cursor."""
         self._unread = weakref.ref(result)
 
-    def began(self) -> None:
-        """A transaction was opened by the calling thread."""
+    def began(self, *, by_driver: bool = False) -> None:
+        """A transaction was opened by the calling thread; `by_driver`, without its user having asked."""
         self.transaction = True
         self._owner = threading.current_thread()
+        self._unused = by_driver
+
+    def takes_up(self) -> bool:
+        """Whether a BEGIN means the transaction that a driver has opened by itself: nothing has run in it yet."""
+        return self.transaction and self._unused
 
     def ended(self) -> list[Event]:
         """The transaction is over; the events it gathered."""

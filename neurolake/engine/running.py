@@ -282,11 +282,13 @@ def _transaction(engine: Engine, plan: Plan, activity: Activity, finish: Finish)
 
 
 def begin(engine: Engine, session: Any, activity: Activity | None = None) -> None:
-    """Open a transaction on the session's home cursor."""
+    """Open a transaction on the session's home cursor; a driver does so without a statement, and so an activity."""
+    if activity is not None and session.takes_up():
+        return
     session.refuse_foreign_transaction()
     with session.at_home(activity) as cursor:
         cursor.run("BEGIN")
-        session.began()
+        session.began(by_driver=activity is None)
 
 
 def commit(engine: Engine, session: Any, activity: Activity | None = None) -> None:

@@ -76,9 +76,17 @@ class TestTransactions:
 
     def test_two_at_once_are_refused(self, client: Client) -> None:
         client.begin()
+        assert client.value("SELECT 1") == 1
         assert client.failure("BEGIN").code == "transaction_open"
         assert client.value("SELECT 1") == 1
         client.rollback()
+
+    def test_begin_takes_up_what_a_driver_has_opened_by_itself(self, client: Client) -> None:
+        client.execute("BEGIN")
+        client.execute("CREATE TABLE t (a INT)")
+        client.execute("ROLLBACK")
+        assert client.failure("FROM t").code == "not_found"
+        client.undo_failed()
 
     def test_ending_what_is_not_open_is_refused(self, client: Client) -> None:
         client.commit()
