@@ -115,7 +115,7 @@ def _ingest(
         raise errors.NotFound(f"There is no catalog {command.catalog}.", next_step="The one catalog is lake.")
     parts = [part for part in (command.schema, command.table) if part]
     batches = uploaded(reader)
-    data = pa.RecordBatchReader.from_batches(reader.schema, batches)
+    data = pa.RecordBatchReader.from_batches(uploaded_schema(reader), batches)
     return loading.load(
         server.engine,
         session.session,

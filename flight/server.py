@@ -120,6 +120,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         wanted = decode_action(action.type, action.body.to_pybytes())
         return Guarded(iter(ACTIONS[type(wanted)](self, session, wanted, _alive(context))))
 
+    @boundary
+    def do_exchange(self, context: paflight.ServerCallContext, descriptor: paflight.FlightDescriptor, *_: Any) -> None:
+        """Flight SQL has no use for it; what pyarrow would answer holds a traceback."""
+        raise errors.NotSupported("DoExchange is not served.", next_step="Use DoPut and DoGet.")
+
     def list_actions(self, context: paflight.ServerCallContext) -> list[tuple[str, str]]:
         """The actions there are."""
         return list(ACTION_TYPES)
@@ -213,7 +218,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
                     held.answer = self._answer(plan, held, alive)
             return paflight.RecordBatchStream(held.answer)
         if not held.requests:  # no row of parameters, no row of results
-            return paflight.RecordBatchStream(_wired((plan.schema or pa.schema([])).empty_table()))
+            return paflight.RecordBatchStream(_wired(pa.Table.from_batches([], plan.schema or pa.schema([]))))
         results = (self.engine.execute(plan, request, alive) for request in held.requests)
         first = next(results)
         if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
@@ -292,7 +297,7 @@ def _small(result: Result, bytes_max: int) -> pa.Table | None:
     """
     first = result.read()
     if first is None:
-        return _wired(result.schema.empty_table())
+        return _wired(pa.Table.from_batches([], result.schema))
     if first.nbytes > bytes_max // 2 or (second := result.read()) is not None:
         result.put_back(*([first] if first.nbytes > bytes_max // 2 else [first, second]))
         return None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.types as pat
 
 from neurolake import errors, parameters
 from neurolake._duckdb import Cursor
@@ -49,7 +50,9 @@ def as_select(text: str, width: int) -> str | None:
 
 def run(engine: Engine, plan: Plan, activity: Activity, rows: pa.RecordBatchReader) -> int:
     """Run a write for every row, all or none of them; how many rows it changed in all."""
-    head = as_select(plan.text, len(rows.schema)) if not plan.returns_rows else None
+    # A column of unions has no one type to select; some clients send every parameter so.
+    unions = any(pat.is_union(kind) for kind in rows.schema.types)
+    head = as_select(plan.text, len(rows.schema)) if not plan.returns_rows and not unions else None
     work = _by_row(plan, activity, rows) if head is None else _at_once(head, rows)
     done = engine.change(plan, activity, work)
     return done if isinstance(done, int) else done.num_rows
