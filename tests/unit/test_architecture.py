@@ -36,7 +36,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("neurolake.sql", "neurolake.config", "neurolake.formats"),
     ("neurolake.home", "neurolake._duckdb", "neurolake.adbc", "neurolake.catalog", "neurolake.sources"),
-    ("neurolake.optimizer", "neurolake.governance", "neurolake.procedures"),
+    ("neurolake.optimizer", "neurolake.governance"),
+    ("neurolake.procedures",),
     ("neurolake.pii", "neurolake.activity", "neurolake.outbox", "neurolake.parameters", "neurolake.sql.statements"),
     (
         "neurolake.sources.problems",
