@@ -42,7 +42,7 @@ from neurolake.errors import (
     Unavailable,
 )
 
-__all__ = ["Guarded", "boundary", "to_flight"]
+__all__ = ["Guarded", "boundary", "schema_boundary", "to_flight"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -166,6 +166,24 @@ def boundary(handler: Callable[P, T]) -> Callable[P, T]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return handler(*args, **kwargs)
+        except Exception as error:
+            raise to_flight(error) from None
+
+    return guarded
+
+
+def schema_boundary(handler: Callable[P, T]) -> Callable[P, T]:
+    """The boundary of GetSchema, in which pyarrow knows three statuses and sends any other as UNKNOWN.
+
+    A refusal goes as INVALID_ARGUMENT, so that drivers show it as the same kind of exception as elsewhere.
+    """
+
+    @functools.wraps(handler)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return handler(*args, **kwargs)
+        except AccessDenied as error:
+            raise _InvalidArgument(_fit(str(error))) from None
         except Exception as error:
             raise to_flight(error) from None
 

@@ -12,7 +12,7 @@ import pyarrow.flight as paflight
 from flight import metadata, puts
 from flight.actions import ACTIONS
 from flight.auth import session_of
-from flight.errors import Guarded, boundary
+from flight.errors import Guarded, boundary, schema_boundary
 from flight.protocol.actions import ACTION_TYPES, decode_action
 from flight.protocol.batches import BatchCutter
 from flight.protocol.commands import (
@@ -70,7 +70,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         endpoint = paflight.FlightEndpoint(statement_ticket(ticket), [], self._ticket_expiry())
         return paflight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
 
-    @boundary
+    @schema_boundary
     def get_schema(
         self, context: paflight.ServerCallContext, descriptor: paflight.FlightDescriptor
     ) -> paflight.SchemaResult:
@@ -190,15 +190,18 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
                 plan = self.engine.plan(self.request(session, command.query), alive)
                 return plan, (plan.request,)
             case PreparedQuery():
-                return self._plan_prepared(session.statement(command.handle), alive)
+                return self._plan_prepared(session, session.statement(command.handle), alive)
         raise errors.InvalidRequest(f"{type(command).__name__} does not answer with rows.", code="command")
 
-    def _plan_prepared(self, prepared: Prepared, alive: Callable[[], bool]) -> tuple[Plan, tuple[Request, ...]]:
+    def _plan_prepared(
+        self, session: FlightSession, prepared: Prepared, alive: Callable[[], bool]
+    ) -> tuple[Plan, tuple[Request, ...]]:
         plan = prepared.plan
         if prepared.bound is None or not plan.returns_rows:
             request = evolve(plan.request, query_id=new_query_id())
             # What a plan lends, such as the rows of a system table, is of the moment it was made.
-            plan = self.engine.plan(request, alive) if plan.relations else evolve(plan, request=request)
+            over = plan.relations or plan.versions != self.engine.versions(session.session)
+            plan = self.engine.plan(request, alive) if over else evolve(plan, request=request)
             return plan, (request,)
         requests = tuple(
             evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row))
@@ -231,8 +234,8 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             message_bytes_max=self.settings.message_bytes_max,
         )
         batches = _Stream(session, first, results, cutter, held.schema or first.schema)
-        schema = _named(cutter.schema, held.requests)
-        return paflight.RecordBatchStream(pa.RecordBatchReader.from_batches(schema, Guarded(batches)))
+        # Not a reader: what fails in one reaches the client as UNKNOWN, whatever it is.
+        return paflight.GeneratorStream(_named(cutter.schema, held.requests), Guarded(batches))
 
     def _answer(self, plan: Plan, held: Ticket, alive: Callable[[], bool]) -> pa.Table:
         if held.bound and not plan.returns_rows:

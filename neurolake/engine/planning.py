@@ -124,6 +124,8 @@ def _belongs_home(draft: Plan) -> bool:
 def described(draft: Plan, binding: Binding) -> Plan:
     """The plan with what the binder says of it."""
     rows = binding.returns == "query_result"
+    if draft.kind is Kind.WRITE and "returning" not in words(draft.text):
+        rows = False  # before its parameters are bound, the binder cannot tell
     return evolve(
         draft,
         schema=binding.schema if rows else COUNT,

@@ -222,7 +222,7 @@ class Flight(Client):
     executes_many_at_once = True
 
     def __init__(self, uri: str, *, autocommit: bool) -> None:
-        self._uri = uri
+        self.uri = uri
         self.autocommits = autocommit
         self.connection = flight_sql.connect(
             uri, db_kwargs={"username": "admin", "password": PASSWORD}, autocommit=autocommit
@@ -291,7 +291,7 @@ class Flight(Client):
             self.connection.rollback()
 
     def another(self) -> Client:
-        return Flight(self._uri, autocommit=self.autocommits)
+        return Flight(self.uri, autocommit=self.autocommits)
 
     def close(self) -> None:
         self.connection.close()

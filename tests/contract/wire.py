@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.flight as paflight
 
-from contract.clients import PASSWORD
+from contract.clients import PASSWORD, Flight
 from flight.protocol import messages
 
 Option = str | bool | int | float | tuple[str, ...] | None
@@ -49,6 +49,11 @@ class Wire:
             token = value.decode().removeprefix("Bearer ")
         self.token = token
         self.options = paflight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+
+    @classmethod
+    def of(cls, flight: Flight) -> Wire:
+        """A session of its own on the server that a driver talks to."""
+        return cls(flight.uri)
 
     @classmethod
     def with_password(cls, uri: str, user: str = "admin", password: str = PASSWORD) -> Wire:
