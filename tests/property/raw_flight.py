@@ -1,4 +1,4 @@
-"""A `neurolake serve` process, and its RPCs as bytes: nothing on this side mends, or refuses to send, what is broken."""
+"""A `neurolake serve` process, and its RPCs as bytes: nothing on this side mends what is broken."""
 
 from __future__ import annotations
 

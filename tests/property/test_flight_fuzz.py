@@ -270,10 +270,10 @@ def upload(served: Served, data: st.DataObject) -> None:
 
 
 def still_works(served: Served) -> None:
-    with flight_sql.connect(served.uri, db_kwargs={"username": "admin", "password": PASSWORD}) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT sum(i) FROM range(1000) t(i)")
-            assert cursor.fetchall() == [(499500,)]
+    login = {"username": "admin", "password": PASSWORD}
+    with flight_sql.connect(served.uri, db_kwargs=login) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT sum(i) FROM range(1000) t(i)")
+        assert cursor.fetchall() == [(499500,)]
 
 
 @FEW
