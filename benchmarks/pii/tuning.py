@@ -235,7 +235,7 @@ POSITIVES: Mapping[str, Spec] = {
     "BR_CNPJ": Spec("cnpj", ("##.###.###/####-##", "")),
     "MX_CURP": Spec("curp", ("",)),
     "MX_RFC": Spec("rfc", ("",)),
-    "CL_RUT": Spec("rut", ("########-#",)),
+    "CL_RUT": Spec("rut", (lambda r: (t := ids.COMPACT["CL_RUT"](r))[:-1] + "-" + t[-1],)),
     "AR_CUIT": Spec("cuit cuil", ("##-########-#", "")),
     "CREDIT_CARD": Spec("credit_card card_number cc_number", ("", "#### #### #### ####")),
     "IMEI": Spec("imei device_imei", ("",)),

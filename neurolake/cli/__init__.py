@@ -21,6 +21,7 @@ _COMMANDS = {
     "shell": "shell",
     "register": "data",
     "load": "data",
+    "pii": "pii",
     "history": "statements",
     "cancel": "statements",
     "config": "settings",

@@ -230,6 +230,12 @@ class SettingValues:
         _GIB, "The largest file fetched whole from a web server that gives no ranges."
     )
 
+    pii_recognisers: str = _row(
+        "",
+        "A file of recognisers of your own for scan_pii. Empty: recognisers.toml in the home folder, if it is there.",
+        reload="live",
+    )
+
     history_rows_max: int = _row(
         100_000, "Statements kept in neurolake.queries; the oldest go first. 0: none.", reload="live"
     )

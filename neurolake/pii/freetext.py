@@ -1,0 +1,124 @@
+"""Sparse personal data inside free text: native expressions that find it within a cell, in a sample or in every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from neurolake._duckdb import Cursor
+from neurolake.pii import checks
+from neurolake.pii.classify import Verdict
+from neurolake.pii.samples import Leaf
+from neurolake.sql.text import literal, quote
+
+__all__ = ["ENTITY", "INSIDE", "SECRETS_OF_TEXT", "sparse", "whole"]
+
+ENTITY = "FREE_TEXT"
+"""What a column of text with personal data here and there is called: a policy on it redacts within the cell."""
+
+INSIDE: Mapping[str, str] = {
+    "EMAIL_ADDRESS": r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b",
+    "IBAN_CODE": r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b",
+    "CREDIT_CARD": r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}\b"
+    r"|\b3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b",
+    "US_SSN": r"\b(?:00[1-9]|0[1-9]\d|[1-5]\d\d|6[0-57-9]\d|66[0-57-9]|[78]\d\d)-\d{2}-\d{4}\b",
+    "PHONE_NUMBER": r"\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}\b"
+    r"|\(\d{3}\) ?\d{3}-\d{4}\b|\b[2-9]\d{2}-[2-9]\d{2}-\d{4}\b",
+    "IP_ADDRESS": r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b",
+    "SECRET_KEY": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{30,}|\b[sr]k_live_[0-9A-Za-z]{16,}",
+}
+"""What is looked for inside a cell, for RE2."""
+
+CHECKS = {"IBAN_CODE": checks.iban, "CREDIT_CARD": checks.luhn}
+TEXT_LENGTH_MIN, TEXT_SPACES_MIN = 20, 3
+CANDIDATES_MAX = 60
+CELLS = "_neurolake_pii_text"
+SECRETS_OF_TEXT = "|".join(f"(?:{pattern})" for pattern in INSIDE.values())
+"""One expression for all of it, which a redaction replaces."""
+
+
+def _is_text(leaf: Leaf) -> bool:
+    if leaf.type != "text" or not leaf.values:
+        return False
+    some = leaf.values[:100]
+    return (
+        sum(map(len, some)) >= TEXT_LENGTH_MIN * len(some)
+        and sum(value.count(" ") for value in some) >= TEXT_SPACES_MIN * len(some)
+    )  # fmt: skip
+
+
+def sparse(cursor: Cursor, leaves: Sequence[Leaf], verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Look into the text of a sample; one verdict for each column of text that holds any personal data."""
+    known = {verdict.leaf for verdict in verdicts}
+    texts = [leaf for leaf in leaves if leaf not in known and _is_text(leaf)]
+    if not texts:
+        return []
+    rows = [(place, value) for place, leaf in enumerate(texts) for value in leaf.values]
+    cursor.attach(CELLS, pa.table({"leaf": pa.array([r[0] for r in rows], pa.int32()), "v": [r[1] for r in rows]}))
+    try:
+        counted = ", ".join(_found("v", entity, pattern) for entity, pattern in INSIDE.items())
+        found = cursor.rows(f"SELECT leaf, {counted} FROM {CELLS} GROUP BY leaf")
+    finally:
+        cursor.detach(CELLS)
+    verdicts = []
+    for place, *cells in found:
+        leaf = texts[place]
+        hits = _confirmed(cells)
+        if hits:
+            share = max(hits.values()) / len(leaf.values)
+            verdicts.append(Verdict(leaf, ENTITY, 0.75, _evidence(hits, len(leaf.values)), round(share, 4)))
+    return verdicts
+
+
+def _found(column: str, entity: str, pattern: str) -> str:
+    """How many cells hold it, and a few of what was found, to be checked and forgotten."""
+    test = f"regexp_matches({column}, {literal(pattern)})"
+    if entity not in CHECKS:
+        return f"{{'n': count(*) FILTER ({test}), 'some': NULL::VARCHAR[]}}"
+    few = f"list(regexp_extract({column}, {literal(pattern)})) FILTER ({test})"
+    return f"{{'n': count(*) FILTER ({test}), 'some': list_slice({few}, 1, {CANDIDATES_MAX})}}"
+
+
+def _confirmed(cells: Sequence[Mapping[str, object]]) -> dict[str, int]:
+    hits = {}
+    for (entity, _), cell in zip(INSIDE.items(), cells, strict=True):
+        number, some = cell["n"], cell["some"]
+        assert isinstance(number, int)
+        if isinstance(some, list) and some and entity in CHECKS:
+            true = sum(CHECKS[entity](checks.compact(value)) for value in some)
+            number = number if true >= len(some) / 2 else 0
+        if number:
+            hits[entity] = number
+    return hits
+
+
+def _evidence(hits: Mapping[str, int], cells: int) -> str:
+    return "in text: " + ", ".join(f"{entity} {number / max(1, cells):.4f}" for entity, number in hits.items())
+
+
+def whole(cursor: Cursor, relation: str, columns: Sequence[str]) -> list[tuple[str, float, str, int]]:
+    """Look into every row of columns of text, inside DuckDB, in one pass.
+
+    Args:
+        cursor: where it runs.
+        relation: the table, as SQL.
+        columns: columns of type VARCHAR.
+
+    Returns:
+        (column, the largest share of cells that hold one entity, evidence, cells) where any was found.
+    """
+    if not columns:
+        return []
+    counted = []
+    for column in columns:
+        name = quote(column)
+        counted += [f"count({name})", *(_found(name, entity, pattern) for entity, pattern in INSIDE.items())]
+    (row,) = cursor.rows(f"SELECT {', '.join(counted)} FROM {relation}")
+    width = 1 + len(INSIDE)
+    found = []
+    for place, column in enumerate(columns):
+        cells, *counts = row[place * width : (place + 1) * width]
+        if hits := _confirmed(counts):
+            found.append((column, round(max(hits.values()) / max(1, cells), 6), _evidence(hits, cells), int(cells)))
+    return found

@@ -1,0 +1,144 @@
+"""Read a little of a table: a few short runs of rows, spread over it, whatever its size."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from neurolake import errors
+from neurolake._duckdb import CATALOG, Cursor
+from neurolake.sources import relation
+from neurolake.sql.text import Name, literal
+
+if TYPE_CHECKING:
+    from neurolake.catalog import Source
+    from neurolake.engine import Engine
+
+__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "read", "short"]
+
+SPOTS = 8
+SPOT_ROWS = 125
+"""Eight runs of 125 rows: what is personal is so in nearly every cell, and sparse data is another pass's work."""
+FILES_MAX = SPOTS
+"""Files of one source that are opened."""
+
+
+class Sample(NamedTuple):
+    """Rows of a table, its columns' DuckDB types, and the files they are from."""
+
+    rows: pa.Table
+    types: Mapping[str, str]
+    files: tuple[str, ...] = ()
+
+
+def read(engine: Engine, name: Name, new_since: frozenset[str] | None = None) -> Sample:
+    """Take a sample of a table, view or source.
+
+    Args:
+        engine: whose table.
+        name: which.
+        new_since: for a source, short hashes of files that were looked at before: the sample is of the
+            others, and empty without any.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    source = engine.catalog.sources.get(name.fold())
+    sample: Sample = engine.instance.acquire_and(
+        lambda cursor: _managed(cursor, name) if source is None else _source(engine, cursor, source, new_since)
+    )
+    return sample
+
+
+def _managed(cursor: Cursor, name: Name) -> Sample:
+    binding = cursor.bind(f"SELECT * FROM {name.sql()}")
+    types = dict(zip(binding.names, binding.types, strict=True))
+    sql = (
+        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? "
+        "AND lower(table_name) = ?"
+    )
+    found = cursor.rows(sql, [CATALOG, *name.fold()])
+    if not found or (found[0][0] or 0) <= 2 * SPOTS * SPOT_ROWS:
+        return Sample(cursor.table(f"SELECT * FROM {name.sql()} LIMIT {SPOTS * SPOT_ROWS}"), types)
+    where = " OR ".join(f"rowid BETWEEN {start} AND {end}" for start, end in _spots(found[0][0], SPOTS))
+    return Sample(cursor.table(f"SELECT * FROM {name.sql()} WHERE {where}"), types)
+
+
+def _spots(rows: int, count: int) -> Iterator[tuple[int, int]]:
+    """The first and last row of runs spread evenly over so many rows.
+
+    >>> list(_spots(1000, 2)), list(_spots(100, 2))
+    ([(0, 124), (875, 999)], [(0, 99)])
+    """
+    if rows <= count * SPOT_ROWS:
+        yield 0, max(0, rows - 1)
+        return
+    for spot in range(count):
+        start = (rows - SPOT_ROWS) * spot // max(1, count - 1)
+        yield start, start + SPOT_ROWS - 1
+
+
+def _source(engine: Engine, cursor: Cursor, source: Source, new_since: frozenset[str] | None) -> Sample:
+    engine.storage.refresh(source.location)
+    binding = cursor.bind(f"SELECT * FROM {relation.reader(source.location, source.format, source.options)}")
+    types = dict(zip(binding.names, binding.types, strict=True))
+    files = files_of(cursor, source)
+    wanted = [file for file in files if new_since is None or short(file) not in new_since]
+    chosen = _spread(wanted, FILES_MAX)
+    if source.format == "parquet":
+        parts = list(_parquet(cursor, source, chosen))
+    else:
+        each = SPOTS * SPOT_ROWS // max(1, len(chosen))
+        parts = [cursor.table(f"SELECT * FROM {_reader(source, file)} LIMIT {each}") for file in chosen]
+    rows = pa.concat_tables(parts, promote_options="permissive") if parts else _empty(binding.schema)
+    return Sample(rows, types, tuple(files))
+
+
+def _empty(schema: pa.Schema | None) -> pa.Table:
+    """A table without rows."""
+    return (schema or pa.schema([])).empty_table()
+
+
+def short(file: str) -> str:
+    """A short hash of a file's name."""
+    return hashlib.blake2b(file.encode(), digest_size=6).hexdigest()
+
+
+def files_of(cursor: Cursor, source: Source) -> list[str]:
+    """The files that a source has now."""
+    try:
+        return [row[0] for row in cursor.rows(f"SELECT file FROM glob({literal(source.location)}) ORDER BY 1")]
+    except errors.NeuroLakeError:
+        return [source.location]  # a scheme whose files cannot be listed, such as a single URL
+
+
+def _spread(files: Sequence[str], count: int) -> list[str]:
+    """So many files at most, evenly from the first to the last.
+
+    >>> _spread("abcdefghi", 3), _spread("ab", 3)
+    (['a', 'e', 'i'], ['a', 'b'])
+    """
+    if len(files) <= count:
+        return list(files)
+    return [files[(len(files) - 1) * place // (count - 1)] for place in range(count)]
+
+
+def _reader(source: Source, file: str, extra: str = "") -> str:
+    location = file if "://" in file else glob.escape(file)
+    return relation.reader(location, source.format, source.options)[:-1] + extra + ")"
+
+
+def _parquet(cursor: Cursor, source: Source, files: Sequence[str]) -> Iterator[pa.Table]:
+    if not files:
+        return
+    each = SPOTS // len(files)
+    for file in files:
+        rows = cursor.rows(f"SELECT num_rows FROM parquet_file_metadata({literal(file)})")
+        spots = list(_spots(int(rows[0][0]) if rows else 0, each))
+        where = " OR ".join(f"file_row_number BETWEEN {start} AND {end}" for start, end in spots)
+        reader = _reader(source, file, ", file_row_number := true")
+        yield cursor.table(f"SELECT * EXCLUDE (file_row_number) FROM {reader} WHERE {where}")

@@ -1,0 +1,128 @@
+"""Scan a table: read a sample, classify its columns, record what was found. Values stay in this process's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neurolake.governance.facts import Finding
+from neurolake.pii import classify, custom, reading, samples
+from neurolake.pii.classify import DETECTOR, Verdict
+from neurolake.pii.freetext import ENTITY as FREE_TEXT
+from neurolake.pii.freetext import sparse, whole
+from neurolake.query import OWNER, Principal
+from neurolake.sources import relation
+
+if TYPE_CHECKING:
+    from neurolake.engine import Engine
+    from neurolake.sql.text import Name
+
+__all__ = ["Scanned", "scan"]
+
+ENTITIES_PER_COLUMN_MAX = 5
+"""A nested column may hold many kinds; the surest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a scan of one table found. `rows` is how many were read."""
+
+    table: Name
+    columns: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    rows: int
+
+
+def scan(
+    engine: Engine,
+    name: Name,
+    *,
+    principal: Principal = OWNER,
+    query_id: str = "",
+    full: bool = False,
+    only_new: bool = False,
+) -> Scanned:
+    """Classify every column of a table, view or source, and record it.
+
+    Args:
+        engine: whose table.
+        name: which.
+        principal: who asked, for the audit log.
+        query_id: the statement that asked.
+        full: read every row of text columns too, for personal data that only few rows hold.
+        only_new: of a source that was scanned before, look only at files that have come since.
+
+    Raises:
+        NotFound: there is no such table.
+    """
+    seen = _files_seen(engine, name) if only_new else None
+    sample = reading.read(engine, name, seen)
+    leaves = samples.leaves(sample.rows)
+    kinds = custom.load(engine)
+    verdicts: list[Verdict] = engine.instance.acquire_and(lambda cursor: classify.classify(cursor, leaves, kinds))
+    verdicts += engine.instance.acquire_and(lambda cursor: sparse(cursor, leaves, verdicts))
+    findings = findings_of(name, verdicts)
+    if full:
+        findings += _in_every_row(engine, name, sample.types, findings)
+    if seen is None or sample.rows.num_rows:
+        kept = _kept(engine, name, findings) if seen else []
+        engine.governance.classification.record(
+            name, sample.types, [*findings, *kept], principal=principal, query_id=query_id
+        )
+        _note_files(engine, name, sample.files)
+    return Scanned(name, sample.types, findings, sample.rows.num_rows)
+
+
+def findings_of(table: Name, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
+    """The findings of a table's columns: one for each entity, the surest where a column has it twice."""
+    best: dict[tuple[str, str], Verdict] = {}
+    for verdict in sorted(verdicts, key=lambda v: -v.confidence):
+        best.setdefault((verdict.leaf.column, verdict.entity), verdict)
+    counts: dict[str, int] = {}
+    found = []
+    for (column, entity), verdict in best.items():
+        counts[column] = counts.get(column, 0) + 1
+        if counts[column] <= ENTITIES_PER_COLUMN_MAX:
+            found.append(Finding(
+                table, column, entity, verdict.confidence, verdict.evidence, verdict.share, verdict.leaf.cells, DETECTOR
+            ))  # fmt: skip
+    return tuple(found)
+
+
+def _in_every_row(
+    engine: Engine, name: Name, types: Mapping[str, str], findings: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    known = {one.column for one in findings}
+    texts = [column for column, kind in types.items() if kind == "VARCHAR" and column not in known]
+    source = engine.catalog.sources.get(name.fold())
+    read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
+    found = engine.instance.acquire_and(lambda cursor: whole(cursor, read, texts))
+    return tuple(
+        Finding(name, column, FREE_TEXT, 0.75, evidence, share, cells, DETECTOR)
+        for column, share, evidence, cells in found
+    )
+
+
+def _kept(engine: Engine, name: Name, new: Sequence[Finding]) -> list[Finding]:
+    """What the older files showed: new ones add to it and take nothing away."""
+    have = {(one.column.casefold(), one.entity) for one in new}
+    return [
+        one
+        for one in engine.governance.classification.findings(name)
+        if one.status == "auto" and (one.column.casefold(), one.entity) not in have
+    ]
+
+
+def _fact(name: Name) -> str:
+    return f"pii_files {name.fold()}"
+
+
+def _files_seen(engine: Engine, name: Name) -> frozenset[str]:
+    """Short hashes of the files, not their names: a source may have ten thousand."""
+    return frozenset(str(engine.store.fact(_fact(name), "")).split()) - {""}
+
+
+def _note_files(engine: Engine, name: Name, files: Sequence[str]) -> None:
+    if files:
+        engine.store.set_fact(_fact(name), " ".join(map(reading.short, files)))

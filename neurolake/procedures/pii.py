@@ -1,0 +1,108 @@
+"""Procedures on personal data: scan, and propose policies."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+
+from neurolake.governance.facts import Finding
+from neurolake.governance.objects import LAKE, Object
+from neurolake.pii import masks
+from neurolake.procedures import Context, procedure
+from neurolake.procedures.governance import require, types_of
+from neurolake.sql.text import Name
+
+FINDINGS = pa.schema([
+    ("table_name", pa.string()), ("column_name", pa.string()), ("entity", pa.string()),
+    ("confidence", pa.float64()), ("share", pa.float64()), ("evidence", pa.string()),
+    ("sample_size", pa.int64()), ("status", pa.string()), ("detector", pa.string()),
+])  # fmt: skip
+PROPOSED = pa.schema([
+    ("name", pa.string()), ("role", pa.string()), ("target", pa.string()), ("action", pa.string()),
+    ("options", pa.string()), ("entity", pa.string()), ("confidence", pa.float64()),
+])  # fmt: skip
+
+
+@procedure(FINDINGS, per_object=True)
+def scan_pii(context: Context, table_name: str | None = None, full: bool = False, only_new: bool = False) -> pa.Table:
+    """Look for personal data in every column of a table, or of every table of the lake, and record what is found.
+
+    A sample of some thousand rows is read. `full` also reads every row of text columns, for personal data that only
+    few rows hold. `only_new` looks, of a source that was scanned before, only at files that have come since. The
+    answer has a row for each finding. No value is stored, logged or shown.
+    """
+    from neurolake.pii.scan import scan
+
+    rows: list[Finding] = []
+    for name in _wanted(context, table_name):
+        scanned = scan(
+            context.engine, name, principal=context.principal, query_id=context.query_id, full=full, only_new=only_new
+        )
+        rows += context.engine.governance.classification.findings(scanned.table)
+    return findings_table(rows)
+
+
+@procedure(FINDINGS, per_object=True)
+def pii_findings(context: Context, table_name: str | None = None) -> pa.Table:
+    """Show what scans have found and people have said, of a table or of the whole lake, the surest first."""
+    classification = context.engine.governance.classification
+    return findings_table([one for name in _wanted(context, table_name) for one in classification.findings(name)])
+
+
+def findings_table(findings: list[Finding]) -> pa.Table:
+    """Findings as a table, the surest first."""
+    ordered = sorted(findings, key=lambda one: (one.table, -one.confidence))
+    return pa.Table.from_pylist(
+        [
+            {
+                "table_name": str(one.table), "column_name": one.column, "entity": one.entity,
+                "confidence": one.confidence, "share": one.share, "evidence": one.evidence,
+                "sample_size": one.sample_size, "status": one.status, "detector": one.detector,
+            }
+            for one in ordered
+        ],
+        schema=FINDINGS,
+    )  # fmt: skip
+
+
+@procedure(PROPOSED, per_object=True)
+def propose_policies(context: Context, table_name: str) -> pa.Table:
+    """Propose a policy for each column of a table in which a scan has found something: what `set_policy` takes.
+
+    Nothing is changed. `neurolake pii protect` shows the same, and sets the policies with --apply.
+    """
+    name = Name.parse(table_name, context.session.schema)
+    require(context, Object.of(name))
+    types = types_of(context, name)
+    by_column: dict[str, list[Finding]] = {}
+    spelt = {column.casefold(): column for column in types}
+    for one in context.engine.governance.classification.findings(name):
+        if (column := spelt.get(one.column.casefold())) is not None:
+            by_column.setdefault(column, []).append(one)
+    return pa.Table.from_pylist(
+        [
+            {
+                "name": p.name, "role": p.role, "target": p.target, "action": p.action,
+                "options": json.dumps(dict(p.options)), "entity": p.entity, "confidence": p.confidence,
+            }
+            for p in masks.propose(str(name), by_column, types)
+        ],
+        schema=PROPOSED,
+    )  # fmt: skip
+
+
+def _wanted(context: Context, table_name: str | None) -> list[Name]:
+    if table_name is not None:
+        name = Name.parse(table_name, context.session.schema)
+        require(context, Object.of(name))
+        return [name]
+    require(context, LAKE)
+    from neurolake.catalog.browse import Browser
+
+    found = [
+        Name(schema, table)
+        for schema, table, kind in Browser(context.engine, context.session).relations()
+        if kind in ("BASE TABLE", "EXTERNAL TABLE")
+    ]
+    return sorted(found)

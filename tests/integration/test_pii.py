@@ -1,0 +1,114 @@
+"""Scans of files and tables through a real lake: what is read, what is kept, and that nothing leaves the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import neurolake
+
+# Every name that is looked up and every connection that is made is told to an audit hook, by whatever library.
+WITHOUT_A_NETWORK = """
+import sys
+met = []
+sys.addaudithook(lambda event, given: met.append((event, given)) if event.startswith("socket.") else None)
+import socket
+import neurolake
+rows = [{"mail": f"a{i}@some-company.co.uk", "phone": f"+49 30 12{i:05}", "site": f"https://{i}.example.com/x",
+         "iban": "DE89370400440532013000", "nine": str(123456789 + i)} for i in range(100)]
+with neurolake.connect(":memory:") as lake:
+    lake.load("t", rows)
+    print(*sorted(row["entity"] for row in lake.call("scan_pii").to_pylist()))
+calls = [event for event in met if event[0] in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname",
+                                                 "socket.sendto", "socket.sendmsg")]
+assert not calls, calls
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=0.1)
+except OSError:
+    pass
+assert any(event[0] == "socket.connect" for event in met), "the hook hears nothing"
+"""
+
+
+def test_detection_uses_no_network() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_NETWORK], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "EMAIL_ADDRESS" in done.stdout
+    assert "PHONE_NUMBER" in done.stdout
+
+
+def people(first: int, count: int) -> pa.Table:
+    return pa.table(
+        {"id": list(range(first, first + count)), "c": [f"u{i}@example.com" for i in range(first, first + count)]}
+    )
+
+
+def test_no_value_is_kept_anywhere(tmp_path: Path) -> None:
+    home = tmp_path / "lake"
+    pq.write_table(people(0, 3000), tmp_path / "people.parquet")
+    with neurolake.connect(home) as lake:
+        lake.register("people", tmp_path / "people.parquet")
+        (found,) = lake.call("scan_pii", "people").to_pylist()
+    assert (found["column_name"], found["entity"], found["status"]) == ("c", "EMAIL_ADDRESS", "auto")
+    assert found["confidence"] > 0.9
+    assert found["sample_size"] == 1000
+    for file in home.rglob("*"):
+        if file.is_file() and file.name != "lake.duckdb":
+            assert b"@example.com" not in file.read_bytes(), file.name
+
+
+def test_a_scan_shows_in_the_columns_table(tmp_path: Path) -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.load("people", people(0, 100))
+        before = lake.sql("SELECT DISTINCT pii_status FROM neurolake.columns WHERE table_name = 'people'").fetchall()
+        lake.call("scan_pii", "people")
+        after = lake.sql(
+            "SELECT column_name, entity, pii_status FROM neurolake.columns WHERE table_name = 'people' ORDER BY 1"
+        ).fetchall()
+    assert before == [("unscanned",)]
+    assert after == [("c", "EMAIL_ADDRESS", "scanned"), ("id", None, "scanned")]
+
+
+def test_only_new_files_of_a_growing_set_are_scanned_again(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pq.write_table(pa.table({"c": ["red", "green", "blue"] * 10}), folder / "1.parquet")
+    with neurolake.connect(":memory:") as lake:
+        lake.register("t", folder)
+        assert lake.call("scan_pii", "t", only_new=True).num_rows == 0
+        pq.write_table(people(0, 50).select(["c"]), folder / "2.parquet")
+        (found,) = lake.call("scan_pii", "t", only_new=True).to_pylist()
+        assert (found["entity"], found["sample_size"]) == ("EMAIL_ADDRESS", 50)
+        pq.write_table(pa.table({"c": ["red", "green"] * 9}), folder / "3.parquet")
+        assert [row["entity"] for row in lake.call("scan_pii", "t", only_new=True).to_pylist()] == ["EMAIL_ADDRESS"]
+
+
+def test_recognisers_of_ones_own(tmp_path: Path) -> None:
+    home = tmp_path / "lake"
+    with neurolake.connect(home) as lake:
+        lake.load("staff", {"c": [f"E{i:06}" for i in range(100)]})
+        assert lake.call("scan_pii", "staff").num_rows == 0
+        (home / "recognisers.toml").write_text('[EMPLOYEE_ID]\npattern = "E[0-9]{6}"\n')
+        assert [row["entity"] for row in lake.call("scan_pii", "staff").to_pylist()] == ["EMPLOYEE_ID"]
+
+
+def test_proposed_policies_are_ones_that_set_policy_takes() -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.load("people", {"mail": [f"a{i}@example.com" for i in range(50)], "password": ["hunter22"] * 50})
+        lake.call("scan_pii", "people")
+        proposed = lake.call("propose_policies", "people").to_pylist()
+        assert {row["target"]: row["action"] for row in proposed} == {
+            "column:people.mail": "partial", "column:people.password": "block"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_tables_with_hardly_a_row_are_scanned_too(rows: int) -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.load("t", people(0, 5).slice(0, rows))
+        assert lake.call("scan_pii", "t").num_rows == rows
