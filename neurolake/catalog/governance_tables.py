@@ -22,12 +22,14 @@ CREATE TABLE IF NOT EXISTS grants (
     table_name TEXT NOT NULL, column_name TEXT NOT NULL, granted_by TEXT NOT NULL, granted_at REAL NOT NULL,
     PRIMARY KEY (table_schema, table_name, role, privilege, kind, column_name)
 );
+CREATE INDEX IF NOT EXISTS grants_on_no_table ON grants (table_schema) WHERE table_name = '';
 CREATE TABLE IF NOT EXISTS policies (
     name TEXT PRIMARY KEY, role TEXT NOT NULL, kind TEXT NOT NULL, table_schema TEXT NOT NULL,
     table_name TEXT NOT NULL, column_name TEXT NOT NULL, word TEXT NOT NULL, action TEXT NOT NULL,
     options TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL, replaces INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS policies_by_table ON policies (table_schema, table_name);
+CREATE INDEX IF NOT EXISTS policies_on_no_table ON policies (table_schema) WHERE table_name = '';
 CREATE TABLE IF NOT EXISTS row_filters (
     name TEXT PRIMARY KEY, role TEXT NOT NULL, table_schema TEXT NOT NULL, table_name TEXT NOT NULL,
     condition TEXT NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL, replaces INTEGER NOT NULL DEFAULT 1
@@ -37,6 +39,7 @@ CREATE TABLE IF NOT EXISTS tags (
     table_schema TEXT NOT NULL, table_name TEXT NOT NULL, column_name TEXT NOT NULL, tag TEXT NOT NULL,
     tagged_by TEXT NOT NULL, tagged_at REAL NOT NULL, PRIMARY KEY (table_schema, table_name, column_name, tag)
 );
+CREATE INDEX IF NOT EXISTS tags_on_no_table ON tags (table_schema) WHERE table_name = '';
 CREATE TABLE IF NOT EXISTS descriptions (
     table_schema TEXT NOT NULL, table_name TEXT NOT NULL, column_name TEXT NOT NULL, description TEXT NOT NULL,
     PRIMARY KEY (table_schema, table_name, column_name)

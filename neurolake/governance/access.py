@@ -6,7 +6,7 @@ table is read when a statement names it. So a lake of ten thousand tables costs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from neurolake.sql.text import Name
 ADMIN = "admin"
 PRIVILEGES = ("read", "write", "create", "call", "admin")
 """`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
+TABLES_KEPT_MAX = 2_000
+"""How many tables' facts a picture remembers; what it forgets is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Access:
             self._inherits[role].append(inherited)
         sql = "SELECT role, privilege, kind, table_schema FROM grants WHERE table_name = ''"
         self._wide_grants = {(r, p, Object(kind, schema)) for r, p, kind, schema in store.rows(sql)}
-        self._wide_policies = facts.wide_policies(store)
+        self.wide_policies: dict[Object, list[Policy]] = {}
+        for policy in facts.wide_policies(store):
+            self.wide_policies.setdefault(policy.target, []).append(policy)
         sql = "SELECT table_schema, tag FROM tags WHERE table_name = ''"
         self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
         self._lineages: dict[str, tuple[str, ...]] = {}
@@ -87,8 +91,14 @@ class Access:
         name = table.fold()
         found = self._facts.get(name)
         if found is None:
+            if len(self._facts) >= TABLES_KEPT_MAX:
+                self._facts.clear()
             found = self._facts[name] = facts.read(self._store, name)
         return found
+
+    def tags_of_schema(self, schema: str) -> frozenset[str]:
+        """The tags of a schema, which hold for every column in it."""
+        return frozenset(tag for of, tag in self._schema_tags if of == schema)
 
     def read_all(self) -> None:
         """Read the facts of every table at once: for who lists the whole catalog. Once a version."""
@@ -139,9 +149,8 @@ class Access:
             return _closed(columns, broken)
         on = Object.of(name)
         privileges = frozenset(p for p in PRIVILEGES if self.may(principal, p, on))
-        decided = tuple(
-            self._column(principal, known, roles, name, column, data_type) for column, data_type in columns.items()
-        )
+        met, readable = _Met(roles, on, known, self), "read" in privileges
+        decided = tuple(self._column(met, known, column, kind, readable=readable) for column, kind in columns.items())
         filters = tuple(one.condition for one in _own_first(known.filters, roles))
         return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
 
@@ -155,51 +164,66 @@ class Access:
                 )
         return None
 
-    def _column(
-        self, principal: Principal, known: Facts, roles: tuple[str, ...], table: Name, column: str, data_type: str
-    ) -> ColumnDecision:
-        if not self.may(principal, "read", Object.of(table, column)):
+    def _column(self, met: _Met, known: Facts, column: str, data_type: str, *, readable: bool) -> ColumnDecision:
+        folded = column.casefold()
+        if not readable and not any(
+            (role, privilege, folded) in known.grants for role in met.roles for privilege in ("read", ADMIN)
+        ):
             return ColumnDecision(column, actions.ABSENT, {}, None, "not granted")
-        status = known.status(column, data_type)
+        status = known.status(folded, data_type)
         if status == "unscanned":
             return ColumnDecision(column, actions.ABSENT, {}, None, "not scanned since it came to be as it is")
-        found = self._matches(known, roles, table, column, data_type)
+        found = self._matches(met, known, folded, data_type)
         if not found:
             return ColumnDecision(column, "allow", {}, None, status)
         action, options, policy, reason = actions.strictest(found)
         return ColumnDecision(column, actions.ABSENT if action == "block" else action, options, policy, reason)
 
     def _matches(
-        self, known: Facts, roles: tuple[str, ...], table: Name, column: str, data_type: str
-    ) -> list[tuple[str, Mapping[str, Any], str]]:
+        self, met: _Met, known: Facts, column: str, data_type: str
+    ) -> list[tuple[str, Mapping[str, Any], str | None]]:
         """(action, options, policy) of everything that has a say in a column."""
-        folded = column.casefold()
-        targets = self._targets(known, table, folded)
-        found: list[tuple[str, Mapping[str, Any], str]] = []
-        by_target: dict[Object, list[Policy]] = {}
-        for policy in (*known.policies, *self._wide_policies):
-            if policy.target in targets and _meant(policy.role, roles):
-                by_target.setdefault(policy.target, []).append(policy)
-        for policies in by_target.values():
-            for policy in _own_first(policies, roles):
-                keeps = actions.fits(policy.action, policy.options, data_type)
-                found.append((policy.action, policy.options, policy.name) if keeps else ("null", {}, policy.name))
-        entities = known.entities(folded)
-        for entity in sorted(entities):
-            if Object("entity", word=entity) not in by_target:
-                found.append(("null", {}, f"(none for {entity})"))
-        if known.in_doubt(folded):
-            found.append(("null", {}, "(until it is reviewed)"))
+        policies = [*met.everywhere, *met.by_column.get(column, ())]
+        for tag in known.tags.get(column, ()):
+            if tag not in met.tags_of_all:
+                policies += met.at(self.wide_policies, Object("tag", word=tag))
+        found: list[tuple[str, Mapping[str, Any], str | None]] = []
+        if column in known.findings:
+            for entity in known.entities(column):
+                meant = met.at(self.wide_policies, Object("entity", word=entity))
+                policies += meant
+                if not meant:
+                    found.append(("null", {}, None))
+            if known.in_doubt(column):
+                found.append(("null", {}, None))
+        for policy in policies:
+            keeps = actions.fits(policy.action, policy.options, data_type)
+            found.append((policy.action, policy.options, policy.name) if keeps else ("null", {}, policy.name))
         return found
 
-    def _targets(self, known: Facts, table: Name, column: str) -> set[Object]:
-        words = set(known.tags.get("", ())) | set(known.tags.get(column, ()))
-        words |= {tag for schema, tag in self._schema_tags if schema == table.schema}
-        return {
-            *Object.of(table, column).above(),
-            *(Object("tag", word=word) for word in words),
-            *(Object("entity", word=entity) for entity in known.entities(column)),
-        }
+
+class _Met:
+    """The policies that meet the columns of one table, for one line of roles."""
+
+    def __init__(self, roles: tuple[str, ...], on: Object, known: Facts, access: Access) -> None:
+        self.roles = roles
+        self.tags_of_all = known.tags.get("", frozenset()) | access.tags_of_schema(on.schema)
+        self.everywhere: list[Policy] = []
+        self.by_column: dict[str, list[Policy]] = {}
+        wide = access.wide_policies
+        for target in (LAKE, Object("schema", on.schema), *(Object("tag", word=tag) for tag in self.tags_of_all)):
+            self.everywhere += self.at(wide, target)
+        own: dict[Object, list[Policy]] = {}
+        for policy in known.policies:
+            own.setdefault(policy.target, []).append(policy)
+        self.everywhere += self.at(own, on)
+        for target in own:
+            if target.column:
+                self.by_column[target.column] = self.at(own, target)
+
+    def at(self, policies: Mapping[Object, Sequence[Policy]], target: Object) -> list[Policy]:
+        """Those on one target that are meant for the roles."""
+        return _own_first(policies.get(target, ()), self.roles)
 
 
 class _Whole(dict[Name, Facts]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,17 +163,25 @@ def _misfit(action: str, what: str) -> errors.InvalidRequest:
     )
 
 
-def strictest(found: list[tuple[str, Mapping[str, Any], str]]) -> tuple[str, Mapping[str, Any], str | None, str]:
+def strictest(
+    found: Sequence[tuple[str, Mapping[str, Any], str | None]],
+) -> tuple[str, Mapping[str, Any], str | None, str]:
     """The most restrictive of (action, options, policy): what it comes to, with the policy's name and the reason.
+
+    Without a policy stands what no policy says: that a column holds something for which there is none, or may do so.
 
     >>> strictest([("allow", {}, "a"), ("partial", {"last": 4}, "b")])
     ('partial', {'last': 4}, 'b', 'policy b')
     >>> strictest([("bucket", {"width": 5}, "a"), ("partial", {"last": 4}, "b")])
     ('null', {}, None, 'policies a, b: different ones of equal rank')
+    >>> strictest([("null", {}, None), ("allow", {}, "a")])
+    ('null', {}, None, 'it holds what no policy is meant for, or awaits a review')
     """
     top = max(RANKS[action] for action, _, _ in found)
-    winners = sorted((one for one in found if RANKS[one[0]] == top), key=lambda one: one[2])
+    winners = sorted((one for one in found if RANKS[one[0]] == top), key=lambda one: (one[2] is None, one[2]))
     action, options, policy = winners[0]
-    if any(other[0] != action or dict(other[1]) != dict(options) for other in winners):
-        return "null", {}, None, f"policies {', '.join(w[2] for w in winners)}: different ones of equal rank"
+    if policy is None:
+        return action, options, None, "it holds what no policy is meant for, or awaits a review"
+    if any(other[0] != action or other[1] != options for other in winners):
+        return "null", {}, None, f"policies {', '.join(str(w[2]) for w in winners)}: different ones of equal rank"
     return action, options, policy, f"policy {policy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -118,9 +119,13 @@ def _read(store: Store, where: str, values: tuple[object, ...]) -> dict[Name, Fa
     grants = _grouped(
         store, f"role, privilege, column_name FROM grants {where}", values, lambda row: (row[0], row[1], row[2])
     )
+    seen: dict[Any, Any] = {}  # of a hundred thousand columns few differ in type and status
     tags = _grouped(store, f"column_name, tag FROM tags {where}", values, lambda row: (row[0], row[1]))
     scans = _grouped(
-        store, f"column_name, data_type, status FROM scans {where}", values, lambda row: (row[0], (row[1], row[2]))
+        store,
+        f"column_name, data_type, status FROM scans {where}",
+        values,
+        lambda row: (sys.intern(row[0]), seen.setdefault(row[1:], row[1:])),
     )
     filters = _grouped(store, f"name, role, condition, replaces FROM row_filters {where}", values, lambda row: row)
     found = _grouped(
