@@ -183,18 +183,21 @@ class Access:
         self, met: _Met, known: Facts, column: str, data_type: str
     ) -> list[tuple[str, Mapping[str, Any], str | None]]:
         """(action, options, policy) of everything that has a say in a column."""
-        policies = [*met.everywhere, *met.by_column.get(column, ())]
+        on_it = met.by_column.get(column, ())
+        policies = [*met.everywhere, *on_it]
+        spoken_of = bool(on_it)
         for tag in known.tags.get(column, ()):
-            if tag not in met.tags_of_all:
-                policies += met.at(self.wide_policies, Object("tag", word=tag))
+            meant = met.at(self.wide_policies, Object("tag", word=tag))
+            policies += meant if tag not in met.tags_of_all else ()
+            spoken_of |= bool(meant)
         found: list[tuple[str, Mapping[str, Any], str | None]] = []
         if column in known.findings:
             for entity in known.entities(column):
                 meant = met.at(self.wide_policies, Object("entity", word=entity))
                 policies += meant
-                if not meant:
+                if not meant and not spoken_of:
                     found.append(("null", {}, None))
-            if known.in_doubt(column):
+            if known.in_doubt(column) and not on_it:
                 found.append(("null", {}, None))
         for policy in policies:
             keeps = actions.fits(policy.action, policy.options, data_type)

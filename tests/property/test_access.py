@@ -90,9 +90,13 @@ class World:
                 if action == "constant":
                     fits = isinstance(options["value"], int) == (TYPES[column] == "BIGINT") and column != "Born"
                 said.append((action, options) if fits else ("null", {}))
-            if target.startswith("entity:") and not own and not inherited:
-                said.append(("null", {}))
-        if not all(self.entities.get((table, column), {}).values()):
+        held = self.entities.get((table, column), {})
+        itself = self.where(table, column)[-1]
+        tags = {f"tag:{tag}" for on, tag in self.tags if on == itself}
+        meant = {p[1] for p in self.policies.values() if p[0] == "*" or p[0] in self.lineage(role)}
+        if any(f"entity:{entity}" not in meant for entity in held) and not meant & {itself, *tags}:
+            said.append(("null", {}))
+        if not all(held.values()) and itself not in meant:
             said.append(("null", {}))
         for rank in ORDER:
             most = [s for s in said if s[0] == rank or (rank == "partial" and s[0] in EQUAL)]
