@@ -113,10 +113,20 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 def mapped(engine: Engine, text: str, relations: Relations, schema: str) -> tuple[str, Any, frozenset[str]]:
     """The text with every relation replaced, its tree, which was walked again, and what it calls its common tables."""
     tree = engine.serialise(text)
+    if "(" in text:
+        _keep_names(engine, tree)
     found = gate.map_statement(tree, relations, schema)
     printed, tree = reprinted(engine, tree)
     gate.check_statement(tree, relations.allowed, found.ctes)
     return printed, tree, frozenset(found.ctes)
+
+
+def _keep_names(engine: Engine, tree: Any) -> None:
+    """Columns that are named after the text of a query keep the name that the caller's own text gives them."""
+    for item in list(gate.named_by_text(tree)):
+        alone = engine.serialise("SELECT 1")
+        alone["statements"][0]["node"]["select_list"] = [item]
+        item["alias"] = reprinted(engine, alone)[0].removeprefix("SELECT ")
 
 
 def reprinted(engine: Engine, tree: Any) -> tuple[str, Any]:

@@ -75,7 +75,9 @@ def change(engine: Engine, session: Session, setting: Setting, text: str, activi
         text = f"USE {_schema(setting.value)}"
     elif governed:  # a value may be an expression: the caller's own text of it never runs
         text = f"RESET {setting.name}" if setting.value is None else f"SET {setting.name} = {literal(setting.value)}"
-    if not (governed and setting.name == "schema"):
+    if governed and setting.name == "schema":
+        _find(engine, session, setting.value)
+    else:
         _try(session, text, activity)
     key = f"variable {setting.name}" if setting.is_variable else setting.name
     session.change(key, None if setting.value is None else text)
@@ -98,6 +100,16 @@ def _schema(name: str) -> str:
     return ".".join(map(quote, parts))
 
 
+def _find(engine: Engine, session: Session, schema: str | None) -> None:
+    """A governed session only notes its schema: its statements name everything in full."""
+    from neurolake.catalog.browse import Browser
+
+    if schema is not None and split_identifier(schema)[-1].casefold() not in (
+        name.casefold() for name in (*Browser(engine, session).schemas(), "lake")
+    ):
+        raise errors.NotFound(f"There is no schema {schema}.", next_step="SELECT * FROM information_schema.schemata.")
+
+
 def _try(session: Session, text: str, activity: Activity) -> None:
     """Run it on the home cursor, which keeps it; what fails there changes nothing."""
     with session.at_home(activity) as cursor:
@@ -105,18 +117,15 @@ def _try(session: Session, text: str, activity: Activity) -> None:
 
 
 def _change_ours(engine: Engine, session: Session, setting: Setting) -> None:
-    default = getattr(engine.settings, setting.name)
-    wanted = default if setting.value is None else setting.value
-    base = session.own_settings or engine.settings
-    settings = base if wanted is default else base.with_session(**{setting.name: wanted})
-    if wanted is default:
-        settings = engine.settings.with_session(
-            **{
-                name: getattr(base, name)
-                for name in _OURS
-                if name != setting.name and getattr(base, name) != getattr(engine.settings, name)
-            }
-        )
+    before = session.own_settings or engine.settings
+    own: dict[str, object] = {
+        name: getattr(before, name)
+        for name in _OURS
+        if name != setting.name and getattr(before, name) != getattr(engine.settings, name)
+    }
+    if setting.value is not None:
+        own[setting.name] = setting.value
+    settings = engine.settings.with_session(**own)  # so that what the session has lowered, it may raise again
     session.own_settings = settings
     session.dialect = settings.dialect
     session.timeout_s = settings.statement_timeout_s

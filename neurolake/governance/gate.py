@@ -11,7 +11,7 @@ path holds nothing, so that a name without a path means the engine's own or noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -161,6 +161,25 @@ def check_statement(answer: Node, allowed: Collection[Path], ctes: Collection[st
         AccessDenied: it holds anything but what the first walk has let through.
     """
     _Checking(frozenset(allowed), frozenset(ctes)).statement(answer)
+
+
+def named_by_text(value: Any) -> Iterator[Node]:
+    """The select items without a name that hold a query: DuckDB names them after their text, relations included."""
+    if isinstance(value, list):
+        for item in value:
+            yield from named_by_text(item)
+    elif isinstance(value, dict):
+        for item in value.get("select_list") or ():
+            if item["class"] != "STAR" and not item["alias"] and _holds_query(item):
+                yield item
+        for item in value.values():
+            yield from named_by_text(item)
+
+
+def _holds_query(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_query, value))
+    return isinstance(value, dict) and (value.get("class") == "SUBQUERY" or any(map(_holds_query, value.values())))
 
 
 class _Walk:

@@ -1,6 +1,6 @@
 """Secure views: what stands in place of a relation for one role, made when a statement names it.
 
-A view is known by the hash of its own SQL, so it never changes: another policy gives another text and another name.
+A view's name is made from its own SQL, so it never changes: another policy gives another text and another name.
 Statements outside transactions read views in numbered in-memory catalogs that all sessions share; a statement on a
 session's home cursor reads temporary secure views of that cursor, since an open transaction does not see what another
 connection makes meanwhile. Connections that run governed statements stand in an empty schema: no name without a path
@@ -9,7 +9,8 @@ leads anywhere, and nobody's macro can stand in for one of the engine's function
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+import secrets
 import threading
 import weakref
 from collections import deque
@@ -80,6 +81,7 @@ class SecureViews:
         self._prepared: weakref.WeakKeyDictionary[Cursor, int] = weakref.WeakKeyDictionary()
         self._idle: list[Cursor] = []
         self._maker: Cursor | None = None
+        self._secret = secrets.token_bytes(32)
 
     # Connections
 
@@ -151,7 +153,7 @@ class SecureViews:
         Raises:
             NeuroLakeError: it cannot be made; nothing may be read in its place.
         """
-        name = name_of(text, types)
+        name = self._name_of(text, types)
         self._ensure()
         if (path := self._made.get(name)) is not None:
             return path
@@ -168,7 +170,7 @@ class SecureViews:
 
     def temporary_view(self, cursor: Cursor, text: str, types: str) -> Path:
         """The path of a view of this connection alone, made if it is not there."""
-        name = name_of(text, types)
+        name = self._name_of(text, types)
         self.prepare(cursor)
         cursor.run(f"CREATE TEMP SECURE VIEW IF NOT EXISTS {name} AS {text}")
         return ("temp", DEFAULT_SCHEMA, name)
@@ -190,6 +192,11 @@ class SecureViews:
             self._dropped()
         return catalog
 
+    def _name_of(self, text: str, types: str) -> str:
+        """A view's name: another text, or other types, have another. It tells nothing about either."""
+        said = "\0".join((text, types)).encode()
+        return f"{RESERVED}v_{hmac.digest(self._secret, said, 'sha256').hex()[:32]}"
+
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
@@ -197,8 +204,3 @@ class SecureViews:
                 cursor.close()
             self._idle.clear()
             self._maker = None
-
-
-def name_of(text: str, types: str) -> str:
-    """A view's name: another text, or other types, have another."""
-    return f"{RESERVED}v_{hashlib.sha256(chr(0).join((text, types)).encode()).hexdigest()[:32]}"
