@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
-import logging
+import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -16,17 +19,17 @@ from flight.server import FlightSqlServer
 from flight.tls import Certificates
 from neurolake import errors
 
-logger = logging.getLogger("neurolake.flight")
-
 FREE_WITHIN_S: Final = 5.0
 FREE_POLL_S: Final = 0.0005
+DESCRIPTORS: Final = Path("/dev/fd")
 
 
 class Listener:
     """One port. pyarrow cannot exchange a server's certificates, and does not share a port between two servers.
 
-    So the server that listens is told to end: it closes its port at once, lets the calls it has run to their end, and
-    has its clients connect again for their next one. Its successor listens some milliseconds later.
+    So the server that listens is made to stop listening, but not to end: connections that are open stay with it, and
+    nothing that runs on them notices. Its successor listens a millisecond or two later. (Ending the first one would
+    cancel calls that have just arrived.) At the next change, those that are left of it are closed.
 
     Args:
         host, port: where; port 0 takes any that is free.
@@ -43,7 +46,7 @@ class Listener:
         self._host = host
         self._make = make
         self._certificates = certificates
-        self._draining: list[tuple[FlightSqlServer, threading.Thread]] = []
+        self._before: list[FlightSqlServer] = []
         if port:
             refuse_taken_port(host, port)
         self._server = self._started(port, certificates)
@@ -56,16 +59,17 @@ class Listener:
 
     def refuse(self) -> None:
         """Refuse new statements from now on."""
-        for server in (self._server, *(server for server, _ in self._draining)):
+        for server in (self._server, *self._before):
             server.stopping = True
 
     def renew(self, certificates: Certificates) -> None:
-        """Go on with other certificates. Calls that run are not disturbed."""
-        self._draining = [(server, thread) for server, thread in self._draining if thread.is_alive()]
+        """Show other certificates to new connections. Those that are open are not disturbed."""
+        for oldest in self._before:
+            threading.Thread(target=oldest.shutdown, name="neurolake-drain", daemon=True).start()
         before = self._server
-        thread = threading.Thread(target=before.shutdown, name="neurolake-drain", daemon=True)
-        thread.start()
-        self._draining.append((before, thread))
+        self._before = [before]
+        if not _stop_listening(self.port):  # as on a system that does not show its descriptors
+            threading.Thread(target=before.shutdown, name="neurolake-drain", daemon=True).start()
         _wait_until_free(self._host, self.port)
         try:
             self._server = self._started(self.port, certificates)
@@ -76,9 +80,8 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening, and wait for the calls that run."""
-        self._server.shutdown()
-        for _, thread in self._draining:
-            thread.join()
+        for server in (self._server, *self._before):
+            server.shutdown()
 
     def _started(self, port: int, certificates: Certificates) -> FlightSqlServer:
         scheme = "grpc+tls" if certificates.chain else "grpc"
@@ -123,6 +126,26 @@ def _bind(host: str, port: int) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
+
+
+def _stop_listening(port: int) -> bool:
+    """Take this process's listening sockets off a port; whether there were any. Accepted connections are others."""
+    found = False
+    for path in DESCRIPTORS.iterdir():
+        with suppress(OSError):  # the descriptor of the listing itself is gone by now
+            found = _stopped(int(path.name), port) or found
+    return found
+
+
+def _stopped(descriptor: int, port: int) -> bool:
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as one:
+        is_ours = one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockname()[1] == port
+        if not is_ours or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return False
+        one.shutdown(socket.SHUT_RDWR)
+    return True
 
 
 def _wait_until_free(host: str, port: int) -> None:
