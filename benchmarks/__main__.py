@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.verb == "list":
         print("\n".join(f"{name:<14}{(case.__doc__ or '').splitlines()[0]}" for name, case in CASES.items()))
         return 0
+    if given.verb == "pii":
+        from benchmarks.pii import evaluate
+
+        return evaluate.main(given)
     if given.verb == "compare":
         found = compare.changes(Report.read(given.before), Report.read(given.after))
         print(compare.text(found, given.tolerance))
@@ -51,8 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often each side runs (default 5; quick 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result, for `compare`")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table between a document's markers")
-    verbs = parser.add_subparsers(dest="verb", metavar="list | compare")
+    verbs = parser.add_subparsers(dest="verb", metavar="list | compare | pii")
     verbs.add_parser("list", help="list the cases")
+    pii = verbs.add_parser("pii", help="how well personal data is found, on the labelled corpus")
+    pii.add_argument("--part", choices=("heldout", "tuning"), default="heldout")
+    pii.add_argument("--quick", action="store_true", help="without noise and without the others")
+    pii.add_argument("--markdown", type=Path, metavar="FILE", help="put the table between a document's markers")
     comparison = verbs.add_parser("compare", help="compare two results; exit code 1 where something is worse")
     comparison.add_argument("before", type=Path, metavar="A.json")
     comparison.add_argument("after", type=Path, metavar="B.json")

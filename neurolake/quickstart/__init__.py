@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from neurolake.quickstart import steps
+from neurolake.quickstart import personal, steps
 from neurolake.quickstart.demo import Demo
 
 __all__ = ["STEPS", "Step", "run"]
@@ -33,6 +33,9 @@ STEPS: tuple[Step, ...] = (
     Step("Ask: the best three products of each category. A window function", steps.ask_products),
     Step("Ask: how does revenue grow from month to month?", steps.ask_growth),
     Step("Load a result back, as a table of the lake", steps.load_back),
+    Step("Find the personal data among the customers", personal.find),
+    Step("Mask it for every role but admin", personal.protect),
+    Step("Ask the same as the administrator and as an analyst", personal.compare),
     Step("Stop the server", steps.stop),
 )
 

@@ -75,12 +75,12 @@ class Demo:
         for line in text.splitlines():
             self._say(f"   {line}".rstrip())
 
-    def ask(self, sql: str) -> pa.Table:
-        """Run SQL through the driver, and show it and what came back."""
+    def ask(self, sql: str, connection: Any = None) -> pa.Table:
+        """Run SQL through the driver, as the administrator or as given, and show it and what came back."""
         from neurolake.formats import render
 
         self.say(sql)
-        with translated(self.uri), self.connection.cursor() as cursor:
+        with translated(self.uri), (connection or self.connection).cursor() as cursor:
             cursor.execute(sql)
             table: pa.Table = cursor.fetch_arrow_table()
         self.say("\n" + render(table.schema, table.to_batches(), rows_max=ROWS_SHOWN))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import neurolake
+from neurolake.cli import run
 
 # Every name that is looked up and every connection that is made is told to an audit hook, by whatever library.
 WITHOUT_A_NETWORK = """
@@ -19,6 +20,7 @@ met = []
 sys.addaudithook(lambda event, given: met.append((event, given)) if event.startswith("socket.") else None)
 import socket
 import neurolake
+from neurolake.cli import run
 rows = [{"mail": f"a{i}@some-company.co.uk", "phone": f"+49 30 12{i:05}", "site": f"https://{i}.example.com/x",
          "iban": "DE89370400440532013000", "nine": str(123456789 + i)} for i in range(100)]
 with neurolake.connect(":memory:") as lake:
@@ -112,3 +114,22 @@ def test_tables_with_hardly_a_row_are_scanned_too(rows: int) -> None:
     with neurolake.connect(":memory:") as lake:
         lake.load("t", people(0, 5).slice(0, rows))
         assert lake.call("scan_pii", "t").num_rows == rows
+
+
+def test_the_command_line_scans_reports_and_protects(tmp_path: Path) -> None:
+    home = tmp_path / "lake"
+    with neurolake.connect(home) as lake:
+        lake.load("people", people(0, 100))
+    page = tmp_path / "report.html"
+    for arguments in (
+        ["scan", "--all"], ["report", "--format", "html", "--output", str(page)], ["protect", "people", "--apply"]
+    ):  # fmt: skip
+        assert run(["pii", *arguments, "--lake", str(home)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "EMAIL_ADDRESS" in text
+    assert "@example.com" not in text
+    assert not any(word in text for word in ("<script", "http:", "https:", "<link", "url("))
+    with neurolake.connect(home) as lake:
+        (policy,) = lake.sql("SELECT target, action FROM neurolake.policies").fetchall()
+    assert policy == ("column:main.people.c", "partial")
+    assert run(["pii", "scan", "--lake", str(home)]) == 2
