@@ -44,7 +44,7 @@ GRANTS = pa.schema([
     ("granted_at", TIME),
 ])  # fmt: skip
 AUDIT = pa.schema([
-    ("chain", pa.string()), ("number", pa.int64()), ("at", TIME), ("event", pa.string()), ("user_name", pa.string()),
+    ("chain", pa.string()), ("number", pa.int64()), ("recorded_at", TIME), ("event", pa.string()), ("user_name", pa.string()),
     ("role", pa.string()), ("query_id", pa.string()), ("policy_version", pa.int64()), ("details", pa.string()),
     ("hash", pa.string()),
 ])  # fmt: skip

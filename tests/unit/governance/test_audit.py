@@ -205,7 +205,7 @@ class TestWhatUsersSee:
         for row in (
             lake.sql("SELECT * FROM neurolake.audit WHERE chain = 'changes' ORDER BY number").arrow().to_pylist()
         ):
-            at = round(row["at"].timestamp() * 1e6) / 1e6
+            at = round(row["recorded_at"].timestamp() * 1e6) / 1e6
             values = [before, row["chain"], row["number"], at]
             values += [row[k] for k in ("event", "user_name", "role", "query_id", "policy_version", "details")]
             before = hashlib.sha256(json.dumps(values, separators=(",", ":")).encode()).hexdigest()
