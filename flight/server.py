@@ -63,7 +63,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
     def get_flight_info(
         self, context: paflight.ServerCallContext, descriptor: paflight.FlightDescriptor
     ) -> paflight.FlightInfo:
-        """Plan a statement, or take a question about the catalog; the ticket fetches the answer."""
+        """Plan a SELECT, run anything else, or take a question about the catalog; the ticket fetches the answer."""
         session = self._session(context)
         command = decode(descriptor.command)
         schema, ticket = self._planned(session, command, _alive(context))
@@ -164,7 +164,15 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         plan, requests = self._plan(session, command, alive)
         bound = session.statement(command.handle).bound if isinstance(command, PreparedQuery) else None
         schema = self._common_schema(plan, requests, alive)
-        handle, _ = session.issue(plan=plan, requests=requests, bound=bound, schema=schema)
+        handle, held = session.issue(plan=plan, requests=requests, bound=bound, schema=schema)
+        if plan.kind is not Kind.SELECT:
+            # A write runs now, and not when its answer is fetched: older drivers return before they fetch, so the next
+            # statement would come first, and fetch nothing at all when the cursor is closed unread, as dbt's are.
+            try:
+                self._execute(session, held, alive)
+            except errors.NeuroLakeError:
+                session.tickets.pop(handle, None)
+                raise
         return None if schema is None else _named(plain_schema(schema), requests), handle
 
     def _common_schema(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Schema | None:

@@ -139,10 +139,10 @@ class TestBinds:
         assert stored(wire) == expected()
 
     def test_bound_first_and_run_as_a_query(self, wire: Wire) -> None:
-        """ADBC's ExecuteQuery of a write: the rows are bound, then fetched; nothing runs before, nothing twice."""
+        """ADBC's ExecuteQuery of a write: the rows are bound, then it runs; nothing runs before, nothing twice."""
         handle = wire.bind(wire.prepare(self.INSERT).prepared_statement_handle, ROWS)
-        info = wire.info(query(handle))
         assert stored(wire) == []
+        info = wire.info(query(handle))
         for _ in range(2):
             assert wire.get(info.endpoints[0].ticket).to_pylist() == [{"Count": 3}]
         assert stored(wire) == expected()

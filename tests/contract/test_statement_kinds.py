@@ -196,9 +196,10 @@ class TestEveryKind:
             schema = None
         else:
             schema = wire.schema(asked_for)
-        info = wire.info(asked_for)
         if "COMMIT" not in case.sql:
             assert wire.value(effect) == was
+        info = wire.info(asked_for)
+        assert wire.value(effect) == becomes
         (endpoint,) = info.endpoints
         table = wire.get(endpoint.ticket)
         if schema is None:
