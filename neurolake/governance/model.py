@@ -91,7 +91,7 @@ class Governance:
             detail = json.loads(event.detail) if event.detail else {}
             if tables.follow(db, event.verb, event.object, detail):
                 touched = True
-                by = Principal(event.user_name, str(detail.get("role", "")))
+                by = Principal(event.user_name, str(detail.get("role", ADMIN)))
                 about = {"object": event.object, **detail}
                 self.audit.write(db, event.verb.lower().replace(" ", "_"), by, event.query_id, self.version + 1, about)
         if touched:

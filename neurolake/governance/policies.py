@@ -11,6 +11,7 @@ from neurolake import errors
 from neurolake.governance import actions
 from neurolake.governance.access import ADMIN
 from neurolake.governance.facts import EVERY_ROLE
+from neurolake.governance.gate_functions import OPERATORS, SCALARS
 from neurolake.governance.model import Governance
 from neurolake.governance.objects import Object, word
 from neurolake.query import Principal
@@ -18,7 +19,7 @@ from neurolake.query import Principal
 ATTRIBUTE = ["neurolake", "attribute"]
 """The function by which a row filter asks for an attribute of the caller."""
 
-_LEAVES = frozenset(("COLUMN_REF", "CONSTANT"))
+_LEAVES = frozenset(("COLUMN_REF", "CONSTANT", "TYPE"))
 _BRANCHES = frozenset(("COMPARISON", "CONJUNCTION", "OPERATOR", "CAST", "BETWEEN", "CASE", "FUNCTION"))
 
 
@@ -148,8 +149,8 @@ def read_condition(condition: str, table: str, serialise: Callable[[str], Any]) 
         empty = plain and not (node["group_expressions"] or node["having"] or node["qualify"] or node["sample"])
         if not empty or node["from_table"]["type"] != "BASE_TABLE":
             problem = "it is more than one condition"
-        elif odd := [one for one in _expressions(node["where_clause"]) if one not in _LEAVES | _BRANCHES]:
-            problem = f"it holds a {odd[0].lower()}"
+        else:
+            problem = next(filter(None, map(_oddity, _expressions(node["where_clause"]))), None)
     if problem is not None:
         raise errors.InvalidRequest(
             f"The condition of the row filter cannot be used: {problem}.",
@@ -160,14 +161,26 @@ def read_condition(condition: str, table: str, serialise: Callable[[str], Any]) 
     return found
 
 
-def _expressions(node: Any) -> Iterator[str]:
-    """The class of every expression in a tree."""
+def _oddity(node: Mapping[str, Any]) -> str | None:
+    """What does not belong into a condition; None for an expression that does."""
+    kind = str(node["class"])
+    if kind not in _LEAVES | _BRANCHES:
+        return f"it holds a {kind.lower()}"
+    if kind == "FUNCTION":
+        path = node["qualified_name"]["path"]
+        if path != ATTRIBUTE and (len(path) > 1 or path[0].casefold() not in SCALARS | OPERATORS):
+            return f"it calls {'.'.join(path)}"
+    return None
+
+
+def _expressions(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every expression in a tree."""
     if isinstance(node, list):
         for item in node:
             yield from _expressions(item)
     elif isinstance(node, dict):
         if "class" in node:
-            yield str(node["class"])
+            yield node
         for value in node.values():
             yield from _expressions(value)
 

@@ -43,7 +43,7 @@ def detail_of(verb: str, text: str, role: str | None) -> str:
     Args:
         verb: CREATE, ALTER, DROP …
         text: the statement that runs.
-        role: whose the table is to be, if the statement makes one; None for an administrator's.
+        role: the active one, whose a table is to be that the statement makes; None for an administrator's.
 
     >>> detail_of("ALTER", "ALTER TABLE t RENAME COLUMN a TO \\"B c\\"", None)
     '{"rename_column": ["a", "B c"]}'
@@ -52,21 +52,19 @@ def detail_of(verb: str, text: str, role: str | None) -> str:
     >>> detail_of("ALTER", "ALTER /* odd */ TABLE t RENAME TO u", None)
     '{"unread": true}'
     """
-    detail: dict[str, Any] = {}
-    if verb == "CREATE":
-        detail = {"role": role} if role is not None else {}
-        if _IF_NOT_EXISTS.match(text):
-            detail["if_not_exists"] = True
+    detail: dict[str, Any] = {} if role is None else {"role": role}
+    if verb == "CREATE" and _IF_NOT_EXISTS.match(text):
+        detail["if_not_exists"] = True
     elif verb == "ALTER":
         match = _ALTER.match(text)
         if match is None:
-            detail = {"unread": True}
+            detail["unread"] = True
         elif match["table"]:
-            detail = {"rename": _plain(match["table"])}
+            detail["rename"] = _plain(match["table"])
         elif match["before"]:
-            detail = {"rename_column": [_plain(match["before"]), _plain(match["after"])]}
+            detail["rename_column"] = [_plain(match["before"]), _plain(match["after"])]
         elif match["dropped"]:
-            detail = {"drop_column": _plain(match["dropped"])}
+            detail["drop_column"] = _plain(match["dropped"])
     return json.dumps(detail) if detail else ""
 
 

@@ -98,16 +98,22 @@ def _check_condition(context: Context, name: Name, condition: str) -> None:
     engine = context.engine
     read_condition(condition, quote(name.table), engine.serialise)
     empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in types_of(context, name).items())
-    tree = engine.serialise(f"SELECT 1 FROM (SELECT {empty}) AS {quote(name.table)} WHERE ({condition}\n)")
+    tree = engine.serialise(
+        f"SELECT ({condition}\n) FROM (SELECT {empty}) AS {quote(name.table)} WHERE ({condition}\n)"
+    )
     bare = json.dumps(without_attributes(tree))
 
-    def bind(cursor: Any) -> None:
+    def type_of(cursor: Any) -> str:
         ((text,),) = cursor.rows("SELECT json_deserialize_sql(?::JSON)", [bare])
-        cursor.bind(text)
+        return str(cursor.bind(text).types[0])
 
     try:
-        engine.instance.acquire_and(bind)
+        found = engine.instance.acquire_and(type_of)
     except errors.InvalidRequest as problem:
         raise errors.InvalidRequest(
             f"The condition of the row filter cannot be used: {problem.message}", code="row_filter"
         ) from None
+    if found != "BOOLEAN":
+        raise errors.InvalidRequest(
+            f"The condition of the row filter is a {found}, neither true nor false.", code="row_filter"
+        )
