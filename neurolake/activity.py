@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
@@ -35,6 +36,8 @@ class Activity:
     lock: threading.Lock = field(default_factory=threading.Lock)
     session: object = None
     """Whose statement it is; the session may end before it."""
+    ruling: Any = None
+    """What was decided about it, for a governed role."""
 
     def use(self, cursor: Cursor, phase: str) -> None:
         """Note the cursor that works for this statement now, so that stopping reaches it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from neurolake import errors
 from neurolake._duckdb import Cursor
 from neurolake.incoming import Incoming
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
-from neurolake.query import Alive, Kind, Plan, Request, new_query_id
+from neurolake.query import Alive, Kind, Plan, Request, evolve, new_query_id
 from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, quote
 
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 TWICE = "upsert keys come twice"
 MODES = ("create", "append", "create_append", "replace", "upsert")
+
+
+class Load(NamedTuple):
+    """What a governed role wants to load. `columns` is None for a file of the server."""
+
+    target: Name
+    mode: str
+    columns: tuple[str, ...] | None
+    temporary: bool
 
 
 def load(
@@ -69,6 +78,10 @@ def load(
     made = "TABLE" if verb == "CREATE" else "INTO"
     text = f"{verb} {'TEMP ' * temporary}{made} {_sql(target, temporary)}"
     plan = Plan(request, text, engine.versions(session), Kind.DDL, verb, home=home)
+    if not session.principal.is_admin:
+        data = data if isinstance(data, str | Path) else arrow(data)
+        names = None if isinstance(data, str | Path) else tuple(data.schema.names)
+        plan = evolve(plan, detail=Load(target, mode, names, temporary))
     return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary), alive)
 
 

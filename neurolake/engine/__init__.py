@@ -22,7 +22,6 @@ from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, planning, running, settings_of_session
 from neurolake.governance.access import Access
-from neurolake.governance.gate import denied
 from neurolake.governance.gate_errors import told
 from neurolake.governance.gate_keys import Keys
 from neurolake.governance.logins import Logins
@@ -179,7 +178,9 @@ class Engine:
         activity = self._begin(plan.request, alive)
         try:
             if not activity.principal.is_admin:
-                raise denied("loads")
+                from neurolake.engine import governed_writes
+
+                plan = governed_writes.load(self, plan)
             loaded = running.change(self, plan, activity, work)
             assert isinstance(loaded, int)
         except BaseException as error:
@@ -263,14 +264,33 @@ class Engine:
             raise problem from None
 
     def account(self, activity: Activity, problem: BaseException | None) -> None:
-        """The end of a statement, exactly once: history and metrics."""
+        """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
         self.activities.end(activity)
+        if not activity.principal.is_admin:
+            self._audit(activity, problem)
         state = state_of(problem)
         self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
         try:
             self.history.record(activity, problem)
         except errors.LimitReached as full:  # a full disk must not turn a write that is done into one that failed
             logger.error("a statement's record waits in memory: %s", full)
+
+    def _audit(self, activity: Activity, problem: BaseException | None) -> None:
+        denied = isinstance(problem, errors.AccessDenied)
+        details: dict[str, object] = {"state": state_of(problem), "rows_out": activity.rows_out}
+        if isinstance(problem, errors.NeuroLakeError):
+            details["error"] = problem.code
+        if activity.ruling is not None:
+            details["tables"] = sorted(map(str, activity.ruling.tables))
+            details["columns"] = activity.ruling.masked()
+        event = "denied" if denied else "decision"
+        self.governance.audit.record(event, activity.principal, activity.query_id, **details)
+
+    def explain_policy(self, session: Session, text: str, role: str | None, query_id: str) -> list[tuple[Any, ...]]:
+        """What would be decided about a statement in a role; see the procedure of that name."""
+        from neurolake.engine import governed_explain
+
+        return governed_explain.rows(self, session, text, role, query_id)
 
     # What the stages ask
 

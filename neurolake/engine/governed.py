@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
 from neurolake.governance import gate, views
-from neurolake.governance.access import TableDecision
+from neurolake.governance.access import ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
 from neurolake.governance.masks import keys_of
@@ -32,6 +32,7 @@ from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
+    from neurolake.session import Session
 
 Path = gate.Path
 
@@ -87,7 +88,25 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return planning.authorise(engine, planning.bind(engine, draft, activity), activity)
     if kind is Kind.EXPLAIN:
         return explain(engine, draft, activity)
+    from neurolake.engine import governed_writes
+
+    if kind is Kind.WRITE:
+        return governed_writes.write(engine, draft, activity)
+    if kind is Kind.DDL and draft.verb in ("CREATE", "DROP"):
+        return governed_writes.define(engine, draft, activity)
     raise gate.denied(f"{draft.verb} statements", code="statement_denied")
+
+
+def at_home(draft: Plan) -> bool:
+    """Whether a statement belongs on the session's home cursor: it is in a transaction, or names what is temporary."""
+    session = draft.request.session
+    return session.in_transaction() or not session.temporary.isdisjoint(words(draft.text))
+
+
+def open_decision(columns: Iterable[str]) -> TableDecision:
+    """About a temporary table that the session has made itself: all of it is its own."""
+    open_ = tuple(ColumnDecision(column, "allow", {}, None, "the session's own") for column in columns)
+    return TableDecision(frozenset(), open_, (), "the session's own")
 
 
 # Reading
@@ -95,10 +114,9 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 
 def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """A SELECT, and what parses as one: its relations become views, and the gate walks the text that runs."""
-    session = draft.request.session
-    home = session.in_transaction() or not session.temporary.isdisjoint(words(draft.text))
+    home = at_home(draft)
     relations = Relations(engine, evolve(draft, home=home), activity)
-    text, tree, ctes = mapped(engine, draft.text, relations, session.schema)
+    text, tree, ctes = mapped(engine, draft.text, relations, draft.request.session.schema)
     draft = evolve(
         draft, text=text, home=home, relations=relations.lent, sources=tuple(map(str, relations.sources)),
         ruling=Ruling(relations.access.version, relations.decisions),
@@ -112,12 +130,17 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 
 def mapped(engine: Engine, text: str, relations: Relations, schema: str) -> tuple[str, Any, frozenset[str]]:
     """The text with every relation replaced, its tree, which was walked again, and what it calls its common tables."""
-    tree = engine.serialise(text)
-    if "(" in text:
-        _keep_names(engine, tree)
+    return mapped_tree(engine, engine.serialise(text), relations, schema)
+
+
+def mapped_tree(
+    engine: Engine, tree: Any, relations: Callable[[Path], Path], schema: str
+) -> tuple[str, Any, frozenset[str]]:
+    """The same of a tree."""
+    _keep_names(engine, tree)
     found = gate.map_statement(tree, relations, schema)
     printed, tree = reprinted(engine, tree)
-    gate.check_statement(tree, relations.allowed, found.ctes)
+    gate.check_statement(tree, set(found.relations.values()), found.ctes)
     return printed, tree, frozenset(found.ctes)
 
 
@@ -165,7 +188,8 @@ class Relations:
 
     def _find(self, path: Path) -> Path:
         if (name := temporary_of(path, self._session.temporary)) is not None:
-            return self._temporary(name)
+            check_temporary(self._session, self.access.version, name)
+            return ("temp", "main", name)
         wanted = self.name_of(path)
         if (make := system.lookup(wanted)) is not None:
             if wanted.table.casefold() not in _FILTERED:
@@ -182,16 +206,6 @@ class Relations:
         if len(path) > 2:
             raise unknown(".".join(path), self._principal.role)
         return Name(path[0] if len(path) == 2 else self._session.schema, path[-1])
-
-    def _temporary(self, name: str) -> Path:
-        made = self._session.made_under.get(name.casefold())
-        if made != (self._principal.role, self.access.version):
-            raise errors.AccessDenied(
-                f"The temporary table {name} was made in another role or before the policies changed.",
-                code="temporary_stale",
-                next_step="Drop it, and make it again.",
-            )
-        return ("temp", "main", name)
 
     def _lend(self, table: pa.Table) -> Path:
         key = f"_{RESERVED_SCHEMA}_{secrets.token_hex(6)}"
@@ -329,6 +343,20 @@ def temporary_of(path: Path, temporary: frozenset[str]) -> str | None:
     if folded[:-1] in ([], ["temp"], ["temp", "main"]) and folded[-1] in temporary:
         return path[-1]
     return None
+
+
+def check_temporary(session: Session, version: int, name: str) -> None:
+    """Refuse a temporary table that was made in another role or under other policies.
+
+    Raises:
+        AccessDenied: it was.
+    """
+    if session.made_under.get(name.casefold()) != (session.principal.role, version):
+        raise errors.AccessDenied(
+            f"The temporary table {name} was made in another role or before the policies changed.",
+            code="temporary_stale",
+            next_step="Drop it, and make it again.",
+        )
 
 
 def unknown(name: str, role: str) -> errors.AccessDenied:

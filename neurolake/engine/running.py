@@ -81,6 +81,8 @@ class Admission:
 def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
     """Run a plan. The result must be closed, by reading it to its end or otherwise."""
     activity.phase = "running"
+    if plan.ruling is not None:
+        activity.ruling = plan.ruling
     return _RUN[plan.kind](engine, plan, activity, finish)
 
 
@@ -218,6 +220,8 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
         if plan.home and plan.kind is Kind.DDL:
             session.temporary = _temporary(cursor)
             session.settings_version += 1
+            if plan.ruling is not None and plan.detail is not None:
+                session.made_under[plan.detail] = (plan.request.principal.role, plan.ruling.version)
     return answer
 
 

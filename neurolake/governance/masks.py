@@ -27,7 +27,7 @@ _YEARS_OF_NANOSECONDS: Final = ("1700-01-01", "2250-01-01")
 _PATTERNS: Final = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+",  # mail addresses
     r"(?:https?|ftp)://\S+",
-    r"\b[A-Za-z]{2}\d{2}[ ]?(?:[A-Za-z0-9]{2,4}[ ]?){2,8}\b",  # IBANs
+    r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",  # IBANs
     r"\b(?:[0-9A-Fa-f]{1,4}:){2,7}[0-9A-Fa-f:.]*",  # IPv6 and hardware addresses
     r"[+(]?\d(?:[\d\s().,/:-]*\d)+",  # telephone, card, account and identity numbers, IPv4, dates
     r"\d",

@@ -9,6 +9,11 @@ from neurolake.procedures import Context, procedure
 
 CANCELLED = pa.schema([pa.field("query_id", pa.string()), pa.field("cancelled", pa.bool_())])
 
+DECISIONS = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()), ("action", pa.string()),
+    ("policy", pa.string()), ("reason", pa.string()),
+])  # fmt: skip
+
 
 @procedure(CANCELLED, privilege="own")
 def cancel(context: Context, query_id: str) -> pa.Table:
@@ -24,3 +29,14 @@ def cancel(context: Context, query_id: str) -> pa.Table:
         raise errors.AccessDenied("Only its owner or an administrator may cancel a statement.")
     activity.stop(errors.Cancelled(f"The statement was cancelled by {context.principal.name}."))
     return pa.table({"query_id": [query_id], "cancelled": [True]}, schema=CANCELLED)
+
+
+@procedure(DECISIONS, privilege="own")
+def explain_policy(context: Context, sql: str, role: str | None = None) -> pa.Table:
+    """What would be decided about a statement: each column of each table it names, and the row filters.
+
+    `role` asks for another role than one's own, as administrators may. The statement is planned and does not run. One
+    that would be denied has one row, with the action denied and the reason.
+    """
+    rows = context.engine.explain_policy(context.session, sql, role, context.query_id)
+    return pa.Table.from_pylist([dict(zip(DECISIONS.names, row, strict=True)) for row in rows], DECISIONS)

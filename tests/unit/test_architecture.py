@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "neurolake.backup",
         "neurolake.catalog.browse",
         "neurolake.catalog.information",
+        "neurolake.catalog.system_governance",
         "neurolake.catalog.visible",
     ),
     ("neurolake.catalog.system", "neurolake.procedures.sources", "neurolake.loading", "neurolake.result"),

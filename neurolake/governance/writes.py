@@ -1,0 +1,299 @@
+"""Writes of governed roles, taken apart by DuckDB's own parser and put together anew.
+
+`json_serialize_sql` reads a SELECT only, but a common table expression may hold an INSERT, UPDATE or DELETE: so a write
+is read as the body of one. Its target becomes a quoted, fully qualified name; what it reads becomes a SELECT that goes
+through the gate like any other; what cannot be told apart so is denied. The caller's own text never runs.
+
+An UPDATE or DELETE finds its rows through a view of the target that has only the columns the role sees as they are,
+and only the rows it sees. So a predicate on a masked column finds no such column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from neurolake import errors
+from neurolake.governance import masks
+from neurolake.governance.access import TableDecision
+from neurolake.governance.actions import ABSENT
+from neurolake.governance.gate import Node, Path, denied
+from neurolake.sql.text import columns as listed
+from neurolake.sql.text import quote
+
+TARGET: Final = "__neurolake_target"
+"""Stands for the target inside the SELECT of an UPDATE or DELETE."""
+
+ROW: Final = "__neurolake_row"
+_ROWS: Final = "__neurolake_rows"
+_BODY: Final = "__neurolake_write"
+
+_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "INSERT_QUERY_NODE": frozenset(
+        ("type", "modifiers", "cte_map", "select_statement", "columns", "table", "schema", "catalog", "returning_list",
+         "on_conflict_info", "table_ref", "default_values", "column_order", "qualified_name")
+    ),
+    "UPDATE_QUERY_NODE": frozenset(
+        ("type", "modifiers", "cte_map", "table", "from_table", "returning_list", "set_info",
+         "prioritize_table_when_binding")
+    ),
+    "DELETE_QUERY_NODE": frozenset(
+        ("type", "modifiers", "cte_map", "condition", "table", "using_clauses", "returning_list")
+    ),
+}  # fmt: skip
+
+
+def wrapped(text: str) -> str:
+    """The query that holds a write as its only common table expression, to be parsed and never run."""
+    return f"WITH {quote(_BODY)} AS (\n{text}\n) SELECT 1"
+
+
+@dataclass(slots=True)
+class Write:
+    """A write taken apart.
+
+    `select` is the tree of what it reads, for the gate; None where it reads nothing. `assigned` are the columns that
+    it names as written, `expressions` what an UPDATE sets them to: a place in the SELECT, or the keyword DEFAULT.
+    """
+
+    verb: str
+    target: Path
+    select: Node | None
+    assigned: tuple[str, ...] = ()
+    by_name: bool = False
+    expressions: tuple[str, ...] = ()
+    returning: Sequence[Node] = ()
+    conflict: Node | None = None
+    parameters: Sequence[Node] = field(default_factory=list)
+
+
+def taken_apart(answer: Node) -> Write:
+    """Read what json_serialize_sql made of a wrapped write.
+
+    Raises:
+        AccessDenied: it is not one INSERT, UPDATE or DELETE that can be told apart.
+        SyntaxProblem: it does not parse.
+    """
+    if answer.get("error") is not False:
+        message = str(answer.get("error_message", ""))
+        if "syntax error" in message.casefold():
+            raise errors.SyntaxProblem(message.split("\n", 1)[0])
+        raise denied("a write that the gate cannot take apart", code="write_denied")
+    try:
+        node, parameters = _body(answer)
+        write = _READERS[node["type"]](node)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise denied("a write that the gate cannot take apart", code="write_denied") from None
+    write.parameters = parameters
+    if write.select is not None:
+        write.select = {
+            "error": False,
+            "statements": [{"node": write.select, "named_param_map": parameters}],
+        }
+    return write
+
+
+def _body(answer: Node) -> tuple[Node, Sequence[Node]]:
+    (statement,) = answer["statements"]
+    outer = statement["node"]
+    (entry,) = outer["cte_map"]["map"]
+    (item,) = outer["select_list"]
+    # Were the text to close the parenthesis by itself, something else would stand behind it.
+    alone = outer["from_table"]["type"] == "EMPTY" and item["class"] == "CONSTANT" and outer["where_clause"] is None
+    node = entry["value"]["query_node"]
+    if entry["key"] != _BODY or not alone or outer["modifiers"] or node["modifiers"]:
+        raise ValueError
+    if not _KEYS[node["type"]] >= node.keys():
+        raise ValueError
+    return node, statement["named_param_map"]
+
+
+def _read_insert(node: Node) -> Write:
+    if node["default_values"]:
+        raise ValueError
+    select = node["select_statement"]["node"]
+    _hand_down(node, select)
+    return Write(
+        "INSERT", tuple(node["qualified_name"]["path"]), select, tuple(node["columns"]),
+        node["column_order"] == "INSERT_BY_NAME", returning=node["returning_list"], conflict=node["on_conflict_info"],
+    )  # fmt: skip
+
+
+def _read_update(node: Node) -> Write:
+    change = node["set_info"]
+    computed = [place for place, item in enumerate(change["expressions"]) if item["class"] != "DEFAULT"]
+    items = [change["expressions"][place] for place in computed]
+    relations = [node["from_table"]] if node["from_table"] is not None else []
+    select = _select(node["table"], relations, items, change["condition"])
+    _hand_down(node, select)
+    expressions = tuple(
+        f"{_ROWS}.v{computed.index(place)}" if place in computed else "DEFAULT"
+        for place in range(len(change["expressions"]))
+    )
+    return Write(
+        "UPDATE", tuple(node["table"]["qualified_name"]["path"]), select, tuple(change["columns"]),
+        expressions=expressions, returning=node["returning_list"],
+    )  # fmt: skip
+
+
+def _read_delete(node: Node) -> Write:
+    select = _select(node["table"], node["using_clauses"], [], node["condition"])
+    _hand_down(node, select)
+    return Write("DELETE", tuple(node["table"]["qualified_name"]["path"]), select, returning=node["returning_list"])
+
+
+_READERS: Final[Mapping[str, Callable[[Node], Write]]] = {
+    "INSERT_QUERY_NODE": _read_insert,
+    "UPDATE_QUERY_NODE": _read_update,
+    "DELETE_QUERY_NODE": _read_delete,
+}
+
+
+def _hand_down(node: Node, select: Node) -> None:
+    """The common table expressions ahead of a write belong to what it reads."""
+    select["cte_map"]["map"] = [*node["cte_map"]["map"], *select["cte_map"]["map"]]
+
+
+def _select(table: Node, relations: Sequence[Node], items: Sequence[Node], condition: Node | None) -> Node:
+    """The SELECT that finds the rows of an UPDATE or DELETE, and what they are set to."""
+    alias = table["alias"] or table["qualified_name"]["path"][-1]
+    target = {
+        **table, "alias": alias, "qualified_name": {"path": [TARGET]}, "table_name": TARGET, "schema_name": "",
+        "catalog_name": "",
+    }  # fmt: skip
+    source = target
+    for relation in relations:
+        source = _crossed(source, relation)
+    return {
+        "type": "SELECT_NODE", "modifiers": [], "cte_map": {"map": []},
+        "select_list": [_column(alias, ROW), *items], "from_table": source, "where_clause": condition,
+        "group_expressions": [], "group_sets": [], "aggregate_handling": "STANDARD_HANDLING", "having": None,
+        "sample": None, "qualify": None,
+    }  # fmt: skip
+
+
+_NOWHERE: Final = {"query_location": 18446744073709551615, "query_location_length": 0}
+
+
+def _column(*names: str) -> Node:
+    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": list(names), **_NOWHERE}
+
+
+def _crossed(left: Node, right: Node) -> Node:
+    return {
+        "type": "JOIN", "alias": "", "sample": None, "left": left, "right": right, "condition": None,
+        "join_type": "INNER", "ref_type": "CROSS", "using_columns": [], "delim_flipped": False,
+        "duplicate_eliminated_columns": [], "is_implicit": False, "ranking_expression": None, "nearest_count": 1,
+        "nearest_order_type": "ASCENDING", "nearest_approx": False, **_NOWHERE,
+    }  # fmt: skip
+
+
+# What the role may do with the target
+
+
+def target_view(relation: str, decision: TableDecision, rows: str | None) -> str:
+    """The SELECT of the view through which an UPDATE or DELETE finds its rows."""
+    seen = [quote(column.column) for column in decision.columns if column.action == "allow"]
+    shown = ", ".join((f"t.rowid AS {ROW}", *(f"t.{name} AS {name}" for name in seen)))
+    where = "" if rows is None else f" WHERE {rows}"
+    return f"SELECT {shown} FROM {relation} AS t{where}"
+
+
+def check_columns(write: Write, decision: TableDecision) -> tuple[str, ...]:
+    """The columns that a write assigns, as they are spelled in the table.
+
+    Raises:
+        AccessDenied: the role does not see one of them, or an UPDATE would set one that it sees masked.
+    """
+    known = {
+        name.casefold(): name for name in (writable(decision) if write.verb == "INSERT" else _as_they_are(decision))
+    }
+    if write.verb == "INSERT" and not write.assigned:
+        return visible(decision) or writable(decision)
+    for name in write.assigned:
+        if name.casefold() not in known:
+            raise denied(f"the column {name} in this write", code="column_denied")
+    return tuple(known[name.casefold()] for name in write.assigned)
+
+
+def visible(decision: TableDecision) -> tuple[str, ...]:
+    """The columns that the role sees, as they are or masked."""
+    return tuple(column.column for column in decision.columns if column.action != ABSENT)
+
+
+def writable(decision: TableDecision) -> tuple[str, ...]:
+    """The columns that a new row may bring: all that no policy blocks, since who writes a value knows it already."""
+    return tuple(column.column for column in decision.columns if column.action != ABSENT or column.policy is None)
+
+
+def _as_they_are(decision: TableDecision) -> tuple[str, ...]:
+    return tuple(column.column for column in decision.columns if column.action == "allow")
+
+
+def sees_whole(decision: TableDecision) -> bool:
+    """Whether the role sees every row and every column of a table as it is."""
+    return not decision.filters and all(column.action == "allow" for column in decision.columns)
+
+
+def composed(write: Write, target: str, select: str, decision: TableDecision, types: Mapping[str, str]) -> str:
+    """The statement that runs.
+
+    Args:
+        write: what was taken apart.
+        target: the SQL of the target's name, quoted and in full.
+        select: the gated text of what it reads.
+        decision: about the target.
+        types: of the target's columns.
+
+    Raises:
+        AccessDenied: it returns or sets what the role may not.
+    """
+    columns = check_columns(write, decision)
+    returning = _returning(write.returning, decision, types)
+    if write.verb == "INSERT":
+        what = "BY NAME" if write.by_name else f"({listed(columns)})"
+        return f"INSERT INTO {target} {what} {select}{_conflict(write, decision)}{returning}"
+    if write.verb == "DELETE":
+        return f"DELETE FROM {target} WHERE rowid IN ({select}){returning}"
+    names = listed([ROW, *(f"v{place}" for place in range(sum(e != "DEFAULT" for e in write.expressions)))])
+    changes = ", ".join(f"{quote(c)} = {e}" for c, e in zip(columns, write.expressions, strict=True))
+    where = f"{TARGET}.rowid = {_ROWS}.{ROW}"
+    return f"UPDATE {target} AS {TARGET} SET {changes} FROM ({select}) AS {_ROWS}({names}) WHERE {where}{returning}"
+
+
+def _conflict(write: Write, decision: TableDecision) -> str:
+    """What an INSERT does where a row is there already: only for who sees the whole table."""
+    info = write.conflict
+    if info is None:
+        return ""
+    if not sees_whole(decision):
+        raise denied("ON CONFLICT on a table that it does not see as it is", code="write_denied")
+    if info["action_type"] != "NOTHING" or info["condition"] is not None or info["set_info"] is not None:
+        raise denied("ON CONFLICT other than DO NOTHING", code="write_denied")
+    on = f" ({listed(info['indexed_columns'])})" if info["indexed_columns"] else ""
+    return f" ON CONFLICT{on} DO NOTHING"
+
+
+def _returning(items: Sequence[Node], decision: TableDecision, types: Mapping[str, str]) -> str:
+    """RETURNING of plain columns, each as the role sees it."""
+    if not items:
+        return ""
+    seen = {column.column.casefold(): column for column in decision.columns if column.action != ABSENT}
+    wanted: list[tuple[str, str]] = []
+    for item in items:
+        if item["class"] == "STAR" and not any(
+            item[key] for key in ("exclude_list", "replace_list", "columns", "expr", "qualified_exclude_list",
+                                  "rename_list")):  # fmt: skip
+            wanted += [(name, column.column) for name, column in seen.items()]
+        elif item["class"] == "COLUMN_REF" and item["column_names"][-1].casefold() in seen:
+            name = item["column_names"][-1]
+            wanted.append((name.casefold(), item["alias"] or name))
+        else:
+            raise denied("RETURNING of anything but columns that it sees", code="write_denied")
+    shown = []
+    for name, label in wanted:
+        column = seen[name]
+        made = masks.expression(column.action, column.options, quote(column.column), types[column.column])
+        shown.append(f"{made} AS {quote(label)}")
+    return f" RETURNING {', '.join(shown)}"
