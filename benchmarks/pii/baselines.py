@@ -59,6 +59,7 @@ def _engine(everything: bool) -> Any:
         nlp = NlpEngineProvider(nlp_configuration=model).create_engine()
         registry = RecognizerRegistry()
         registry.load_predefined_recognizers(languages=["en"])
+        registry.remove_recognizer("SpacyRecognizer")  # it would need a model
         if everything:
             from neurolake.pii import presidio
 
