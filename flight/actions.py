@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import json
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from flight.metadata import CATALOG
 from flight.protocol import actions, results
 from flight.protocol.plain import plain_schema
 from flight.sessions import FlightSession
 from neurolake import errors
-from neurolake.query import Plan
+from neurolake.config import SETTINGS
+from neurolake.query import Plan, evolve
 from neurolake.sql.text import literal, quote
 
 if TYPE_CHECKING:
@@ -21,16 +25,11 @@ if TYPE_CHECKING:
 
 Alive = Callable[[], bool]
 
-SESSION_OPTIONS: Mapping[str, str] = {
-    "schema": "schema",
-    "dialect": "dialect",
-    "timezone": "timezone",
-    "statement_timeout_s": "statement_timeout_s",
-    "result_rows_max": "result_rows_max",
-    "result_bytes_max": "result_bytes_max",
-    "role": "role",
+_OWN: Mapping[str, str] = {
+    setting.name: setting.type for setting in SETTINGS if setting.per_session and setting.name != "default_schema"
 }
-"""Session options and the settings they are."""
+"""The session's own settings, each an option of that name, and their types."""
+SESSION_OPTIONS = frozenset(("catalog", "schema", "role", "timezone", *_OWN))
 
 
 def _prepare(
@@ -91,10 +90,16 @@ def _cancel(server: FlightSqlServer, session: FlightSession, tickets: tuple[byte
     for ticket in tickets:
         command = decode(ticket)
         held = session.tickets.pop(command.handle, None) if isinstance(command, StatementTicket) else None
-        for request in held.requests if held else ():
-            found = True
-            if (activity := server.engine.activities.get(request.query_id)) is not None:
-                activity.stop(errors.Cancelled("The client cancelled the statement."))
+        if held is None:
+            continue
+        running = [
+            activity
+            for query_id in (*(request.query_id for request in held.requests), *held.again)
+            if (activity := server.engine.activities.get(query_id)) is not None
+        ]
+        for activity in running:
+            activity.stop(errors.Cancelled("The client cancelled the statement."))
+        found |= bool(running) or not held.redeemed
     return results.CancelStatus.CANCELLED if found else results.CancelStatus.NOT_CANCELLABLE
 
 
@@ -128,28 +133,43 @@ def _set_options(
 ) -> Iterator[bytes]:
     problems: dict[str, results.OptionProblem] = {}
     for name, value in wanted.options.items():
-        if name == "catalog":
-            if value not in ("lake", None):
-                problems[name] = results.OptionProblem.INVALID_VALUE
-        elif name not in SESSION_OPTIONS:
+        if name not in SESSION_OPTIONS:
             problems[name] = results.OptionProblem.INVALID_NAME
-        elif (problem := _set_option(server, session, SESSION_OPTIONS[name], value, alive)) is not None:
-            problems[name] = problem
+        elif not _fits(name, value) or not _set_option(server, session, name, value, alive):
+            problems[name] = results.OptionProblem.INVALID_VALUE
     yield results.set_session_options_result(problems)
 
 
+def _fits(name: str, value: actions.SessionOption) -> bool:
+    """Whether an option may have a value of this type. A text may stand for anything: drivers send little else."""
+    if value is None or isinstance(value, str):
+        return value != ""
+    match _OWN.get(name, "text"):
+        case "flag":
+            return isinstance(value, bool)
+        case "list":
+            return isinstance(value, tuple)
+        case "text":
+            return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _set_option(
-    server: FlightSqlServer, session: FlightSession, setting: str, value: Any, alive: Alive
-) -> results.OptionProblem | None:
-    if setting == "schema" and isinstance(value, str):
-        text = f"USE {quote(value)}"
+    server: FlightSqlServer, session: FlightSession, name: str, value: actions.SessionOption, alive: Alive
+) -> bool:
+    if name == "catalog":
+        return value in (CATALOG, None)
+    if value is None:
+        text = f"RESET {name}"
+    elif name == "schema":
+        text = f"USE {quote(str(value))}"
     else:
-        text = f"RESET {setting}" if value is None else f"SET {setting} = {literal(value)}"
+        text = f"SET {name} = {literal(json.dumps(value) if isinstance(value, tuple) else value)}"
     try:
-        server.engine.run(server.request(session, text), alive).close()
+        server.engine.run(evolve(server.request(session, text), translated=True), alive).close()
     except errors.NeuroLakeError:
-        return results.OptionProblem.INVALID_VALUE
-    return None
+        return False
+    return True
 
 
 def _get_options(
@@ -158,15 +178,22 @@ def _get_options(
     own = server.engine.settings_of(session.session)
     yield results.get_session_options_result(
         {
-            "catalog": "lake",
+            "catalog": CATALOG,
             "schema": session.session.schema,
-            "dialect": session.session.dialect,
-            "statement_timeout_s": own.statement_timeout_s,
-            "result_rows_max": own.result_rows_max,
-            "result_bytes_max": own.result_bytes_max,
             "role": session.principal.role,
+            "timezone": _timezone(session),
+            **{name: getattr(own, name) for name in _OWN},
         }
     )
+
+
+def _timezone(session: FlightSession) -> str:
+    version = session.session.settings_version
+    cursor = session.session.acquire()
+    try:
+        return str(cursor.rows("SELECT current_setting('TimeZone')")[0][0])
+    finally:
+        session.session.release(cursor, version)
 
 
 def _close_session(

@@ -36,6 +36,8 @@ __all__ = ["FlightSqlServer", "serve"]
 
 QUERY_ID: Final = b"neurolake.query_id"
 """Where the schema of a stream tells the statement's id."""
+REDEEMED_AT_ONCE_MAX: Final = 1000
+"""How many later runs of one ticket a cancel reaches."""
 _MOMENT: Final = pa.timestamp("ns", tz="UTC")
 
 
@@ -94,7 +96,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         held = session.ticket(command.handle)
         if held.command is not None:
             return paflight.RecordBatchStream(metadata.answer(self.engine, session.session, held.command))
-        return self._execute(session, held, _alive(context))
+        return self._execute(session, held, _requests(held), _alive(context))
 
     @boundary
     def do_put(
@@ -169,10 +171,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             # A write runs now, and not when its answer is fetched: older drivers return before they fetch, so the next
             # statement would come first, and fetch nothing at all when the cursor is closed unread, as dbt's are.
             try:
-                self._execute(session, held, alive)
+                self._execute(session, held, _requests(held), alive)
             except errors.NeuroLakeError:
                 session.tickets.pop(handle, None)
                 raise
+            schema = schema if held.answer is None else held.answer.schema  # of a script, known only now
         return None if schema is None else _named(plain_schema(schema), requests), handle
 
     def _common_schema(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Schema | None:
@@ -220,22 +223,22 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             plan = self.engine.plan(requests[0], alive)
         return plan, requests
 
-    def _execute(self, session: FlightSession, held: Ticket, alive: Callable[[], bool]) -> paflight.FlightDataStream:
+    def _execute(
+        self, session: FlightSession, held: Ticket, requests: tuple[Request, ...], alive: Callable[[], bool]
+    ) -> paflight.FlightDataStream:
         plan = held.plan
         assert plan is not None
+        if not requests:  # no row of parameters, no row of results
+            return paflight.RecordBatchStream(_wired(pa.Table.from_batches([], plan.schema or pa.schema([]))))
         if plan.kind is not Kind.SELECT:
             with held.lock:
                 if held.answer is None:
-                    held.answer = self._answer(plan, held, alive)
+                    held.answer = self._answer(plan, held, requests, alive)
             return paflight.RecordBatchStream(held.answer)
-        if not held.requests:  # no row of parameters, no row of results
-            return paflight.RecordBatchStream(_wired(pa.Table.from_batches([], plan.schema or pa.schema([]))))
-        results = (self.engine.execute(plan, request, alive) for request in held.requests)
+        results = (self.engine.execute(plan, request, alive) for request in requests)
         first = next(results)
-        if len(held.requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
-            return paflight.RecordBatchStream(
-                table.replace_schema_metadata(_named(table.schema, held.requests).metadata)
-            )
+        if len(requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
+            return paflight.RecordBatchStream(table.replace_schema_metadata(_named(table.schema, requests).metadata))
         cutter = BatchCutter(
             held.schema or first.schema,
             batch_bytes=self.settings.batch_bytes,
@@ -243,14 +246,26 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         )
         batches = _Stream(session, first, results, cutter, held.schema or first.schema)
         # Not a reader: what fails in one reaches the client as UNKNOWN, whatever it is.
-        return paflight.GeneratorStream(_named(cutter.schema, held.requests), Guarded(batches))
+        return paflight.GeneratorStream(_named(cutter.schema, requests), Guarded(batches))
 
-    def _answer(self, plan: Plan, held: Ticket, alive: Callable[[], bool]) -> pa.Table:
+    def _answer(self, plan: Plan, held: Ticket, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Table:
         if held.bound and not plan.returns_rows:
             rows = pa.RecordBatchReader.from_batches(held.bound[0].schema, held.bound)
-            return pa.table({"Count": [self.engine.run_many(plan, rows, held.requests[0], alive)]})
-        tables = [self.engine.execute(plan, request, alive).arrow() for request in held.requests]
+            return pa.table({"Count": [self.engine.run_many(plan, rows, requests[0], alive)]})
+        if held.bound is not None and plan.parameters and not plan.returns_rows:  # parameters for no run at all
+            return pa.table({"Count": pa.array([0], pa.int64())})
+        tables = [self.engine.execute(plan, request, alive).arrow() for request in requests]
         return _wired(pa.concat_tables(tables))
+
+
+def _requests(held: Ticket) -> tuple[Request, ...]:
+    """What a ticket asks for this time: each time it is redeemed is a statement of its own, with an id of its own."""
+    first, held.redeemed = not held.redeemed, True
+    if first:
+        return held.requests
+    again = tuple(evolve(request, query_id=new_query_id()) for request in held.requests)
+    held.again = (*held.again, *(request.query_id for request in again))[-REDEEMED_AT_ONCE_MAX:]
+    return again
 
 
 class _Stream:

@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +24,8 @@ CERTIFIED: Final = "\0"
 """Begins the token of a session that a certificate opened. No header can hold it, so that such a session is found only
 by who asks for it with the certificate verified."""
 SWEEP_S: Final = 5.0
+FORGOTTEN_S: Final = 60.0
+"""How long a session that holds nothing must have been idle to make room for a new one of its user."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +40,8 @@ class Prepared:
 class Ticket:
     """What a ticket stands for: a plan and the request that runs it, or a question about the catalog.
 
-    `answer` keeps what a write answered: redeemed again, the ticket must not write again.
+    `answer` keeps what a write answered: redeemed again, the ticket must not write again. The first redemption runs
+    `requests`; `again` has the query ids of later ones, oldest first.
     """
 
     expires: float
@@ -50,6 +52,8 @@ class Ticket:
     command: Any = None
     answer: Any = None
     fetched: bool = False
+    redeemed: bool = False
+    again: tuple[str, ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -79,6 +83,10 @@ class FlightSession:
     def principal(self) -> Principal:
         """Whose it is."""
         return self.session.principal
+
+    def holds_nothing(self) -> bool:
+        """Whether nothing would be lost with it: it is not at work, and has no transaction and no temporary table."""
+        return not (self.busy or self.session.transaction or self.session.temporary)
 
     def prepare(self, plan: Plan) -> bytes:
         """Keep a prepared statement; its handle."""
@@ -195,15 +203,7 @@ class Sessions:
         """
         principal = login.principal
         with self._lock:
-            mine = sum(1 for s in self._by_token.values() if s.principal.name == principal.name)
-            for count, most, name in (
-                (len(self._by_token), self._settings.sessions_max, "sessions_max"),
-                (mine, self._settings.sessions_per_user_max, "sessions_per_user_max"),
-            ):
-                if most and count >= most:
-                    raise errors.LimitReached(
-                        f"There are {count} sessions already.", next_step=f"Close some, or raise {name}."
-                    )
+            self._make_room(principal)
             token = secrets.token_urlsafe(32)
             if login.method is Method.CERTIFICATE:
                 token = f"{CERTIFIED}{token}"
@@ -215,23 +215,47 @@ class Sessions:
             raise errors.LoginFailed("The login does not hold any more.", code="login_ended")
         return session
 
+    def _make_room(self, principal: Principal) -> None:
+        """Refuse one session too many, unless one that its client seems to have left without a word can go."""
+        for most, name, mine in (
+            (self._settings.sessions_max, "sessions_max", False),
+            (self._settings.sessions_per_user_max, "sessions_per_user_max", True),
+        ):
+            own = [s for s in list(self._by_token.values()) if s.principal.name == principal.name]
+            count = len(own) if mine else len(self._by_token)
+            if not most or count < most:
+                continue
+            forgotten = min((s for s in own if s.holds_nothing()), key=lambda s: s.used, default=None)
+            if forgotten is None or forgotten.used + FORGOTTEN_S > time.monotonic():
+                raise errors.LimitReached(
+                    f"There are {count} sessions already.", next_step=f"Close some, or raise {name}."
+                )
+            self.close(forgotten)
+
     def find(self, token: str) -> FlightSession | None:
         """The session of a bearer token, marked as used."""
         session = self._by_token.get(token)
         if session is not None:
-            session.used = now = time.monotonic()
-            if now >= session.expires:
+            now = time.monotonic()
+            if self._is_over(session, now):
                 self.end(session)
                 return None
+            session.used = now
         return session
 
-    def end(self, session: FlightSession) -> None:
+    def _is_over(self, session: FlightSession, now: float) -> bool:
+        idle = not session.busy and session.used + self._settings.session_idle_s < now
+        return idle or now >= session.expires
+
+    def end(
+        self, session: FlightSession, because: str = "The session has ended: its login does not hold any more."
+    ) -> None:
         """End one session at once, and the statements it runs."""
         self._by_token.pop(session.token, None)
         session.session.closed = True
         for activity in self._engine.activities.snapshot():
             if activity.session is session.session:
-                activity.stop(errors.Cancelled("The session has ended: its login does not hold any more."))
+                activity.stop(errors.Cancelled(because))
         session.close()
 
     def _ended(self, ending: Ending) -> None:
@@ -245,26 +269,20 @@ class Sessions:
                 session.expires = 0.0
 
     def close(self, session: FlightSession) -> None:
-        """End one session."""
-        self._by_token.pop(session.token, None)
-        session.close()
+        """End one session, as its client or its idleness asks for."""
+        self.end(session, "The session was closed.")
 
     def close_all(self) -> None:
         """End every session and the sweeping."""
         self._stop.set()
         self._sweeper.join()
-        self._end(lambda session: True)
+        for session in list(self._by_token.values()):
+            self.close(session)
 
     def _sweep(self) -> None:
-        while not self._stop.wait(SWEEP_S):
+        while not self._stop.wait(min(SWEEP_S, self._settings.session_idle_s / 2)):
             now = time.monotonic()
-            self._end(lambda session, now=now: not session.busy and session.used + self._settings.session_idle_s < now)  # type: ignore[misc]
             for session in list(self._by_token.values()):
-                if now >= session.expires:
-                    self.end(session)
+                if self._is_over(session, now):
+                    self.close(session)
                 session.drop_expired(now)
-
-    def _end(self, over: Callable[[FlightSession], bool]) -> None:
-        for session in list(self._by_token.values()):
-            if over(session):
-                self.close(session)

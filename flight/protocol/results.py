@@ -171,4 +171,5 @@ def _set_option(field: Any, value: SessionOption) -> None:
         case float():
             field.double_value = value
         case tuple():
+            field.string_list_value.SetInParent()  # an empty list is a value, too
             field.string_list_value.values.extend(value)

@@ -116,15 +116,15 @@ class Setting:
 def setting_of(text: str) -> Setting:
     """Read a SET, RESET, USE or PRAGMA name = value.
 
-    >>> setting_of("SET timezone = 'UTC'"), setting_of("USE main").name
-    (Setting(name='timezone', value='UTC', is_variable=False, is_global=False), 'schema')
+    >>> setting_of("SET timezone = 'UTC'"), setting_of('USE lake."a ""b"" c";').value
+    (Setting(name='timezone', value='UTC', is_variable=False, is_global=False), 'lake."a ""b"" c"')
     """
     match = _SET.match(text)
     assert match is not None
     verb, scope = match["verb"].upper(), (match["scope"] or "").upper()
     name = (match["name"] or "").strip('"')
     if verb == "USE":
-        return Setting("schema", (match["name"] or match["value"]))
+        return Setting("schema", text[match.end("verb") :].strip().rstrip(";").rstrip())
     value = match["value"].strip()
     if len(value) > 1 and value[0] == value[-1] == "'":
         value = value[1:-1].replace("''", "'")

@@ -168,6 +168,10 @@ class TestBinds:
     def test_no_row_runs_nothing(self, wire: Wire) -> None:
         handle = wire.prepare(self.INSERT).prepared_statement_handle
         assert wire.put(update(handle), ROWS.slice(0, 0)) == 0
+        for sql in (self.INSERT, "INSERT INTO t (id) VALUES (?) RETURNING id", "SELECT ? AS x"):
+            handle = wire.bind(wire.prepare(sql).prepared_statement_handle, ROWS.slice(0, 0))
+            info = wire.info(query(handle))
+            assert sum(wire.get(info.endpoints[0].ticket).to_pydict().get("Count", [])) == 0
         assert stored(wire) == []
 
     @pytest.mark.parametrize("column", ROWS.column_names)
