@@ -10,13 +10,13 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
 from neurolake.catalog import Catalog, Event
-from neurolake.governance.tables import changes_tables, names
+from neurolake.governance.tables import changes_tables, may_mean
 from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
@@ -28,7 +28,7 @@ REMOVE_AT = 256
 
 
 class Outbox:
-    """The outbox of one open lake."""
+    """The outbox of one open lake. `after` is told of events that are applied, while their tables are in doubt."""
 
     def __init__(self, instance: Instance, catalog: Catalog) -> None:
         self._instance = instance
@@ -37,6 +37,7 @@ class Outbox:
         self._applied: list[str] = []
         self._late: list[Event] = []
         self._settling: tuple[Event, ...] = ()
+        self.after: Callable[[Sequence[Event]], None] = lambda events: None
         instance.acquire_and(self._prepare)
 
     def _prepare(self, cursor: Cursor) -> None:
@@ -83,9 +84,7 @@ class Outbox:
 
     def in_doubt(self, name: Name) -> bool:
         """Whether a table, by its folded name, has changed in a way that the metadata does not know yet."""
-        return any(
-            event.verb.endswith("SCHEMA") or name in names(event.object) for event in (*self._settling, *self._late)
-        )
+        return any(may_mean(event.verb, event.object, event.detail, name) for event in (*self._settling, *self._late))
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take over events whose transaction has committed.
@@ -109,6 +108,7 @@ class Outbox:
             full = len(self._applied) >= REMOVE_AT
         if full:
             self.remove_applied()
+        self.after(due)
 
     def remove_applied(self) -> None:
         """Remove from the outbox what was applied."""

@@ -230,6 +230,13 @@ class SettingValues:
         _GIB, "The largest file fetched whole from a web server that gives no ranges."
     )
 
+    pii_scan: str = _row(
+        "off",
+        "When tables are scanned for personal data. made: as part of registering, making or loading them. off: when"
+        " somebody calls scan_pii.",
+        reload="live",
+        choices=("off", "made"),
+    )
     pii_recognisers: str = _row(
         "",
         "A file of recognisers of your own for scan_pii. Empty: recognisers.toml in the home folder, if it is there.",

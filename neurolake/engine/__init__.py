@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow as pa
 from neurolake import errors, observe, procedures
 from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
 from neurolake.activity import Activities, Activity
-from neurolake.catalog import Catalog, Source
+from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, planning, running, settings_of_session
@@ -79,6 +79,7 @@ class Engine:
         self.catalog = Catalog(self.store, self.governance)
         self.outbox = Outbox(self.instance, self.catalog)
         self.governance.unsettled = self.outbox.in_doubt
+        self.outbox.after = self._look_at_written
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
         self.logins = Logins(self.users, self.tokens, settings, self.governance, self.metrics)
@@ -95,6 +96,12 @@ class Engine:
         atexit.register(self.close)  # who forgets to close loses nothing, and no connection outlives the interpreter
         if self.store.gap:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
+
+    def _look_at_written(self, events: Sequence[Event]) -> None:
+        if self.settings.pii_scan == "made":
+            from neurolake.pii.watch import after_writes
+
+            after_writes(self, events)
 
     def _instance_options(self) -> InstanceOptions:
         settings, home = self.settings, self.home

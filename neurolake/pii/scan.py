@@ -65,7 +65,9 @@ def scan(
     findings = findings_of(name, verdicts)
     if full:
         findings += _in_every_row(engine, name, sample.types, findings)
-    if seen is None or sample.rows.num_rows:
+    if (
+        sample.rows.num_rows
+    ):  # an empty table was not looked at: what comes into it stays closed until a scan has seen it
         kept = _kept(engine, name, findings) if seen else []
         engine.governance.classification.record(
             name, sample.types, [*findings, *kept], principal=principal, query_id=query_id

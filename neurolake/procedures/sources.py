@@ -49,6 +49,10 @@ def register(
     engine.catalog.add(Source(
         full, source.location, source.format, source.options, columns, source.registered_at, source.registered_by
     ))  # fmt: skip
+    if engine.settings.pii_scan == "made":
+        from neurolake.pii.watch import scan_made
+
+        scan_made(engine, full, context.principal.name, context.query_id)
     return pa.table(
         {
             "name": [str(full)],

@@ -133,3 +133,29 @@ def test_the_command_line_scans_reports_and_protects(tmp_path: Path) -> None:
         (policy,) = lake.sql("SELECT target, action FROM neurolake.policies").fetchall()
     assert policy == ("column:main.people.c", "partial")
     assert run(["pii", "scan", "--lake", str(home)]) == 2
+
+
+def test_what_is_made_is_scanned_as_part_of_making_it(tmp_path: Path) -> None:
+    pq.write_table(people(0, 50), tmp_path / "people.parquet")
+
+    def known(lake: neurolake.Lake, table: str) -> list[tuple[object, ...]]:
+        sql = "SELECT entity, pii_status FROM neurolake.columns WHERE table_name = ? AND column_name = 'c'"
+        return lake.sql(sql, [table]).fetchall()
+
+    with neurolake.connect(":memory:", pii_scan="made") as lake:
+        lake.register("files", tmp_path / "people.parquet")
+        lake.load("loaded", people(0, 50))
+        with lake.sql("CREATE TABLE made AS SELECT * FROM files"), lake.sql("CREATE TABLE filled (c VARCHAR)"):
+            pass
+        assert known(lake, "filled") == [(None, "unscanned")]
+        with lake.transaction():
+            lake.sql("INSERT INTO filled SELECT c FROM files").close()
+            lake.sql("CREATE TABLE later AS SELECT * FROM files").close()
+        for table in ("files", "loaded", "made", "filled", "later"):
+            assert known(lake, table) == [("EMAIL_ADDRESS", "scanned")], table
+
+
+def test_nothing_is_scanned_unless_the_setting_says_so() -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.load("loaded", people(0, 50))
+        assert lake.call("pii_findings").num_rows == 0
