@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import http.client
 import io
 import os
 import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -91,7 +93,7 @@ class Runner:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
-        self.ports = {"31337": str(free_port()), "8080": str(free_port())}
+        self.ports = {documented: str(free_port()) for documented in ("31337", "31338", "8080")}
         self.environment["NEUROLAKE_PORT"] = self.ports["31337"]
         self.environment["NEUROLAKE_HTTP_PORT"] = self.ports["8080"]
         self.names: dict[str, Any] = {"__name__": "__page__"}
@@ -246,11 +248,12 @@ def _trimmed(text: str) -> str:
 
 def is_ready(port: str | int) -> bool:
     """Whether the server whose HTTP port this is says that all its parts work."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    unverified = ssl._create_unverified_context()
+    for scheme in ("http", "https"):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            with urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/readyz", timeout=5, context=unverified) as answer:
+                return bool(answer.status == 200)
+    return False
 
 
 def free_port() -> int:
