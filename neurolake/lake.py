@@ -12,6 +12,7 @@ from neurolake import errors, loading
 from neurolake.config import Settings, load
 from neurolake.engine import Engine
 from neurolake.home import Home
+from neurolake.pii.client import Pii
 from neurolake.query import OWNER, Request, Values
 from neurolake.result import Result
 from neurolake.sql.text import Name
@@ -90,6 +91,11 @@ class Lake:
     def cancel(self, query_id: str) -> pa.Table:
         """Cancel a running statement by its id."""
         return self.call("cancel", query_id)
+
+    @property
+    def pii(self) -> Pii:
+        """Find personal data, see what was found, and mask it."""
+        return Pii(self)
 
     def tables(self) -> list[str]:
         """The names of all tables, views and sources."""

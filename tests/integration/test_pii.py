@@ -159,3 +159,11 @@ def test_nothing_is_scanned_unless_the_setting_says_so() -> None:
     with neurolake.connect(":memory:") as lake:
         lake.load("loaded", people(0, 50))
         assert lake.call("pii_findings").num_rows == 0
+
+
+def test_the_helper_does_what_the_procedures_do() -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.load("people", people(0, 50))
+        assert lake.pii.scan("people").equals(lake.pii.findings())
+        assert lake.pii.protect("people", apply=True)["action"].to_pylist() == ["partial"]
+        assert lake.sql("SELECT count(*) FROM neurolake.policies").fetchall() == [(1,)]
