@@ -176,7 +176,9 @@ class LimitReached(NeuroLakeError):
     """A limit was reached; the message names the setting that moves it."""
 
     code = "limit_reached"
-    narrower = frozenset(("disk_full", "home_buffer_full", "memory_limit", "source_too_large", "statement_too_deep"))
+    narrower = frozenset((
+        "disk_full", "home_buffer_full", "memory_limit", "repository_full", "source_too_large", "statement_too_deep",
+    ))  # fmt: skip
 
 
 class SourceFailed(NeuroLakeError):
@@ -189,7 +191,7 @@ class SourceFailed(NeuroLakeError):
             "bucket_missing", "changed", "changed_columns", "credentials", "denied", "empty", "missing", "truncated",
             "unreachable",
         )
-    )  # fmt: skip
+    ) | {"repository_failed", "repository_missing", "snapshot_corrupt"}  # fmt: skip
 
 
 class Unavailable(NeuroLakeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,6 +17,9 @@ from neurolake.pii.client import Pii
 from neurolake.query import OWNER, Request, Values
 from neurolake.result import Result
 from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake.backup.interface import LakeBackups
 
 __all__ = ["EmbeddedLake", "Lake"]
 
@@ -91,6 +95,13 @@ class Lake:
     def cancel(self, query_id: str) -> pa.Table:
         """Cancel a running statement by its id."""
         return self.call("cancel", query_id)
+
+    @property
+    def backups(self) -> LakeBackups:
+        """Snapshots: take, verify and restore them."""
+        from neurolake.backup.interface import LakeBackups
+
+        return LakeBackups(self)
 
     @property
     def pii(self) -> Pii:

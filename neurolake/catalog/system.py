@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake.catalog import system_governance as governed
+from neurolake.catalog import system_snapshots as recorded
 from neurolake.catalog.system_governance import TIME
 from neurolake.sql.text import Name
 
@@ -145,6 +146,11 @@ def tokens(context: Context) -> pa.Table:
     return table(rows, TOKENS)
 
 
+def snapshots(context: Context) -> pa.Table:
+    """The snapshots in the repositories of the settings."""
+    return table(recorded.snapshots(context), recorded.SNAPSHOTS)
+
+
 def table(rows: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Rows as an Arrow table; seconds since the epoch become timestamps."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
@@ -171,6 +177,7 @@ TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
         roles,
         running,
         settings,
+        snapshots,
         sources,
         tags,
         tokens,
@@ -181,7 +188,8 @@ TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
 SCHEMAS: Mapping[str, pa.Schema] = {
     "audit": governed.AUDIT, "columns": governed.COLUMNS, "grants": governed.GRANTS, "policies": governed.POLICIES,
     "procedures": PROCEDURES, "queries": QUERIES, "roles": governed.ROLES, "running": QUERIES, "settings": SETTINGS,
-    "sources": SOURCES, "tags": governed.TAGS, "tokens": TOKENS, "users": governed.USERS,
+    "snapshots": recorded.SNAPSHOTS, "sources": SOURCES, "tags": governed.TAGS, "tokens": TOKENS,
+    "users": governed.USERS,
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "role": "users",
     "user": "users",
     "audit": "policies",
+    "backup": "backup",
     "history": "statements",
     "cancel": "statements",
     "config": "settings",

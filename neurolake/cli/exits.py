@@ -20,6 +20,11 @@ USAGE = 2
 CONNECTION = 3
 HOME = 4
 INTERNAL = 5
+PARTIAL = 10
+NOTHING_TO_DO = 11
+LOCKED = 12
+CORRUPT = 13
+STORAGE = 14
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -30,6 +35,11 @@ CODES = {
     CONNECTION: "the server cannot be reached, is not ready, or refused the login",
     HOME: "the lake's folder is in use, missing, of another format, or damaged",
     INTERNAL: "a fault in neurolake",
+    PARTIAL: "backup: not all of what was asked for was done",
+    NOTHING_TO_DO: "backup: there was nothing to do",
+    LOCKED: "backup: the repository is in use",
+    CORRUPT: "backup: a snapshot is damaged",
+    STORAGE: "backup: the repository's storage failed or is full",
     INTERRUPTED: "stopped with Ctrl-C",
     BROKEN_PIPE: "whoever read the output went away",
 }
@@ -51,6 +61,28 @@ def code_of(error: errors.NeuroLakeError) -> int:
     if isinstance(error, errors.HomeProblem):
         return HOME
     return INTERNAL if isinstance(error, errors.InternalProblem) else FAILED
+
+
+def code_of_backup(error: errors.NeuroLakeError) -> int | None:
+    """The exit code of an error of a backup command; None where it has none of its own.
+
+    >>> code_of_backup(errors.SourceFailed("a flipped bit", code="snapshot_corrupt"))
+    13
+    """
+    code = _OF_BACKUPS.get(error.code)
+    if code is None and isinstance(error, errors.SourceFailed):
+        return STORAGE
+    return code
+
+
+_OF_BACKUPS = {
+    "nothing_to_do": NOTHING_TO_DO,
+    "repository_locked": LOCKED,
+    "snapshot_corrupt": CORRUPT,
+    "repository_full": STORAGE,
+    "repository_failed": STORAGE,
+    "repository_missing": STORAGE,
+}
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:

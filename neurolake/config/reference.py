@@ -21,6 +21,7 @@ _GROUPS = {
     "shutdown_grace_s": "Limits of the server",
     "sessions_max": "Sessions",
     "allowed_locations": "Storage",
+    "snapshot_repositories": "Snapshots",
     "pii_scan": "Personal data",
     "history_rows_max": "History and audit",
     "log_level": "Logging",

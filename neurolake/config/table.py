@@ -230,6 +230,19 @@ class SettingValues:
         _GIB, "The largest file fetched whole from a web server that gives no ranges."
     )
 
+    snapshot_repositories: tuple[str, ...] = _row(
+        (),
+        "Where snapshots are kept; new ones go to the first. Empty: the home's own folder `snapshots`.",
+        reload="live",
+    )
+    snapshot_keep_last: int = _row(7, "Prune keeps so many of the latest snapshots, and never none.", reload="live")
+    snapshot_keep_hourly: int = _row(24, "Prune keeps the last snapshot of each of so many hours.", reload="live")
+    snapshot_keep_daily: int = _row(14, "Prune keeps the last snapshot of each of so many days.", reload="live")
+    snapshot_keep_weekly: int = _row(8, "Prune keeps the last snapshot of each of so many weeks.", reload="live")
+    snapshot_keep_monthly: int = _row(12, "Prune keeps the last snapshot of each of so many months.", reload="live")
+    snapshot_keep_yearly: int = _row(5, "Prune keeps the last snapshot of each of so many years.", reload="live")
+    snapshot_keep_days_min: int = _row(0, "Prune keeps every snapshot younger than so many days.", reload="live")
+
     pii_scan: str = _row(
         "off",
         "When tables are scanned for personal data. made: as part of registering, making or loading them. off: when"

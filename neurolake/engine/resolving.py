@@ -72,6 +72,10 @@ def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool =
     home = draft.home or not session.temporary.isdisjoint(seen)
     if seen.isdisjoint(SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):
         return evolve(draft, home=home) if home else draft
+    if "at" in seen and RESERVED_SCHEMA in seen:
+        from neurolake.backup.at import replace_at
+
+        draft = evolve(draft, text=replace_at(engine, draft.request, draft.text))
     from neurolake.sql import names
 
     lookup = _Lookup(engine, draft, activity, as_views=as_views)

@@ -156,6 +156,7 @@ def load_all() -> None:
         governance_policies,
         pii,
         queries,
+        snapshots,
         sources,
         tokens,
         users,

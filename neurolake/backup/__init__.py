@@ -1,0 +1,1 @@
+"""Snapshots: plain Parquet and a manifest, written once, proven to restore."""

@@ -1,0 +1,54 @@
+"""The lake's metadata in a snapshot: tables of the catalog, without secrets.
+
+Only what is named here is kept. Passwords, tokens and keys are not, so a restored user needs a new password; what was
+found by a scan is not taken as scanned again, so that a restored table is under the same rule as any new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurolake.catalog.store import Store
+
+__all__ = ["KEPT", "read_metadata", "write_metadata"]
+
+KEPT = (
+    "users", "roles", "role_inherits", "user_roles", "user_attributes", "grants", "policies", "row_filters", "tags",
+    "descriptions", "findings",
+)  # fmt: skip
+"""The tables, where this release has them."""
+SECRET = frozenset(("password", "token", "secret", "hash", "key"))
+"""Columns that are never kept, whatever table they stand in."""
+
+Metadata = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def read_metadata(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every kept table, by the names of their columns."""
+    found = {}
+    for table in KEPT:
+        columns = _columns(store, table)
+        if columns:
+            rows = store.rows(f"SELECT {', '.join(columns)} FROM {table}")
+            found[table] = [dict(zip(columns, row, strict=True)) for row in rows]
+    return found
+
+
+def write_metadata(store: Store, metadata: Metadata) -> None:
+    """Bring rows into the metadata of a new home. What is there already stays; tables it does not know are left out."""
+    with store.durable() as db:
+        for table in KEPT:
+            known = set(_columns(store, table))
+            for row in metadata.get(table, ()):
+                names = [name for name in row if name in known]
+                marks = ", ".join("?" * len(names))
+                db.execute(
+                    f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", [row[n] for n in names]
+                )
+
+
+def _columns(store: Store, table: str) -> list[str]:
+    names = [row[0] for row in store.rows("SELECT name FROM pragma_table_info(?)", (table,))]
+    return [name for name in names if name not in SECRET]

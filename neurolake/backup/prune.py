@@ -1,0 +1,100 @@
+"""Prune: take away the snapshots that no rule keeps, then the files that no snapshot needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from neurolake import errors
+from neurolake.backup.faults import reached
+from neurolake.backup.manifest import Manifest
+from neurolake.backup.retention import Kept, Retention, choose
+
+if TYPE_CHECKING:
+    from neurolake.backup.repository import Repository
+    from neurolake.config import Settings
+
+__all__ = ["Pruned", "prune"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was, or would be, done: each snapshot with the reasons it stays, and the files that go."""
+
+    snapshots: list[Kept]
+    files: int
+    bytes: int
+
+
+def prune(
+    repository: Repository,
+    lake_id: str,
+    rule: Retention,
+    *,
+    dry_run: bool,
+    mounted: Collection[str],
+    check: Callable[[], None],
+) -> Pruned:
+    """Prune one lake's snapshots in a repository, and the files that nobody's snapshot needs.
+
+    Manifests go first, so that no snapshot is ever listed whose files are gone. Where any manifest cannot be read,
+    nobody knows which files it needs, and no file goes.
+
+    Raises:
+        Unavailable: `repository_locked`: somebody else works there.
+        SourceFailed: `snapshot_corrupt`: a manifest cannot be read.
+    """
+    with repository.in_use("prune"):
+        reached("prune.begun")
+        manifests = [repository.reread(snapshot_id) for snapshot_id in repository.ids()]
+        mine = [(m.snapshot_id, m.moment) for m in manifests if m.lake_id == lake_id]
+        chosen = [_mounted(kept, mounted) for kept in choose(mine, rule, datetime.now(UTC))]
+        going = {kept.snapshot_id for kept in chosen if not kept.reasons}
+        left = _unneeded(repository, [m for m in manifests if m.snapshot_id not in going])
+        if not dry_run:
+            _take_away(repository, going, [key for key, _ in left], check)
+    return Pruned(chosen, len(left), sum(size for _, size in left))
+
+
+def _mounted(kept: Kept, mounted: Collection[str]) -> Kept:
+    return kept._replace(reasons=(*kept.reasons, "mounted")) if kept.snapshot_id in mounted else kept
+
+
+def _unneeded(repository: Repository, staying: list[Manifest]) -> list[tuple[str, int]]:
+    from neurolake.backup.repository import file_key
+
+    needed = {file_key(file) for manifest in staying for file in manifest.files()}
+    return [(key, size) for key, size in repository.files.keys("data") if key not in needed]
+
+
+def _take_away(repository: Repository, going: set[str], files: list[str], check: Callable[[], None]) -> None:
+    for snapshot_id in sorted(going):
+        repository.withdraw(snapshot_id)
+        reached("prune.manifest")
+    repository.files.settle()  # the manifests are gone for good before any file is
+    for key in files:
+        check()
+        repository.renew()
+        repository.files.remove(key)
+        reached("prune.file")
+    repository.files.clear_staging()
+    repository.files.settle()
+    reached("prune.done")
+
+
+def retention_of(settings: Settings) -> Retention:
+    """The rule that a lake's settings say.
+
+    Raises:
+        InvalidRequest: it would keep nothing.
+    """
+    names = ("hourly", "daily", "weekly", "monthly", "yearly", "last")
+    counts = {name: int(getattr(settings, f"snapshot_keep_{name}")) for name in names}
+    rule = Retention(**counts, days_min=settings.snapshot_keep_days_min)
+    if not any(counts.values()):
+        raise errors.InvalidRequest(
+            "The settings keep no snapshot at all.", code="retention", next_step="Raise one of snapshot_keep_…."
+        )
+    return rule

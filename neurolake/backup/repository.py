@@ -1,0 +1,298 @@
+"""A repository: where snapshots are kept. Files named by their content, and a manifest for each snapshot.
+
+| key | holds |
+|---|---|
+| `data/ab/<sha256>.parquet` | rows; written once, never changed |
+| `snapshots/<id>.json` | a manifest: the last thing that is written of a snapshot |
+| `using/<random>.json` | who works on the repository now |
+
+A file's name is its hash, so what is there already is not written again, whichever snapshot brought it. A run that
+ends early leaves files that no manifest names: the next run finds them by their content, and prune removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from neurolake import errors
+from neurolake.backup import manifest as manifests
+from neurolake.backup.faults import reached
+from neurolake.backup.manifest import Manifest, Part
+
+__all__ = ["Files", "Repository", "file_key"]
+
+STALE_S = 86_400.0
+"""A note of somebody on another machine counts no longer when it was not renewed for so long."""
+RENEW_S = 600.0
+
+
+class Files(Protocol):
+    """The storage of a repository: a local folder, or objects behind a URL."""
+
+    location: str
+
+    @property
+    def staging(self) -> Path:
+        """Where files are made before they get their name."""
+
+    def size(self, key: str) -> int | None:
+        """A file's size; None where it is not there."""
+
+    def read(self, key: str) -> bytes:
+        """A whole file."""
+
+    def local(self, key: str) -> Path:
+        """A path of this machine that holds the file's bytes."""
+
+    def readable(self, key: str) -> str:
+        """What the engine opens the file by."""
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """(key, size) of every file below a folder."""
+
+    def adopt(self, key: str, made: Path) -> None:
+        """Bring a finished local file in under its key, and take it away."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file, whole or not at all, and durably."""
+
+    def settle(self) -> None:
+        """Make durable what `adopt` and `remove` did."""
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there."""
+
+    def clear_staging(self, but: Path | None = None) -> None:
+        """Remove what runs that ended early have left."""
+
+
+def file_key(file: str) -> str:
+    """Where a file of that hash lies.
+
+    >>> file_key("ab12")
+    'data/ab/ab12.parquet'
+    """
+    return f"data/{file[:2]}/{file}.parquet"
+
+
+class Repository:
+    """One repository. Safe to use from several threads and processes at once, on any storage."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.location = files.location
+        self._known: dict[str, Manifest] = {}
+        self._notes: dict[str, tuple[dict[str, Any], float]] = {}
+
+    # Snapshots
+
+    def ids(self) -> list[str]:
+        """The snapshots that are there, oldest first."""
+        keys = (key for key, _ in self.files.keys("snapshots"))
+        names = (key.rpartition("/")[2].removesuffix(".json") for key in keys if key.endswith(".json"))
+        return sorted(name for name in names if manifests.is_id(name))
+
+    def manifest(self, snapshot_id: str) -> Manifest:
+        """One snapshot's manifest.
+
+        Raises:
+            NotFound: `snapshot_unknown`.
+            SourceFailed: `snapshot_corrupt`.
+        """
+        if snapshot_id not in self._known:
+            self._known[snapshot_id] = self.reread(snapshot_id)
+        return self._known[snapshot_id]
+
+    def reread(self, snapshot_id: str) -> Manifest:
+        """As `manifest`, from what is stored now."""
+        if not manifests.is_id(snapshot_id) or self.files.size(f"snapshots/{snapshot_id}.json") is None:
+            raise unknown(snapshot_id, self.location)
+        found = manifests.read(self.files.read(f"snapshots/{snapshot_id}.json"), snapshot_id)
+        if found.snapshot_id != snapshot_id:
+            raise manifests.damaged(snapshot_id, f"it is the one of {found.snapshot_id}")
+        return found
+
+    def whole(self) -> list[Manifest]:
+        """The manifests that can be read, oldest first."""
+        found = []
+        for snapshot_id in self.ids():
+            try:
+                found.append(self.manifest(snapshot_id))
+            except (errors.SourceFailed, errors.NotSupported):
+                continue  # `verify` names it
+        return sorted(found, key=lambda manifest: manifest.moment)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Write the manifest, when all its files are there: from now on the snapshot exists."""
+        self.files.settle()
+        reached("create.before_manifest")
+        self.files.put(f"snapshots/{manifest.snapshot_id}.json", manifests.write(manifest))
+        reached("create.after_manifest")
+        self._known[manifest.snapshot_id] = manifest
+
+    def digest(self, snapshot_id: str) -> str:
+        """The SHA-256 of a stored manifest."""
+        return hashlib.sha256(self.files.read(f"snapshots/{snapshot_id}.json")).hexdigest()
+
+    def withdraw(self, snapshot_id: str) -> None:
+        """Remove a manifest: from now on there is no such snapshot. Its files are collected later."""
+        self.files.remove(f"snapshots/{snapshot_id}.json")
+        self._known.pop(snapshot_id, None)
+
+    # Files
+
+    def sizes(self) -> dict[str, int]:
+        """The files that are there, by their hash."""
+        keys = self.files.keys("data")
+        return {key.rpartition("/")[2].removesuffix(".parquet"): size for key, size in keys}
+
+    def add(self, made: Path, digest: str, size: int, *, trusting: bool = True) -> bool:
+        """Bring a file in under its hash; whether it was not there yet.
+
+        Args:
+            trusting: a file of that name and size is taken for the same; else it is read, and replaced if it is not.
+        """
+        self.renew()
+        there = self.files.size(file_key(digest)) == size
+        if there and (trusting or hash_of(self.files.local(file_key(digest))) == digest):
+            made.unlink()
+            return False
+        reached("create.before_file")
+        self.files.adopt(file_key(digest), made)
+        reached("create.after_file")
+        return True
+
+    def fetch(self, part: Part) -> Path:
+        """A local path with a part's bytes, checked against its hash.
+
+        Raises:
+            SourceFailed: `snapshot_corrupt`; the message names the file and what is wrong with it.
+        """
+        self.check_there(part)
+        path = self.files.local(file_key(part.file))
+        if hash_of(path) != part.file:
+            raise corrupt(part, "its bytes are not those that were written")
+        return path
+
+    def check_there(self, part: Part) -> None:
+        """Whether a part's file is there, with the right size.
+
+        Raises:
+            SourceFailed: `snapshot_corrupt`.
+        """
+        size = self.files.size(file_key(part.file))
+        if size is None:
+            raise corrupt(part, "it is missing")
+        if size != part.bytes:
+            raise corrupt(part, f"it has {size:,} bytes where {part.bytes:,} were written")
+
+    def readable(self, part: Part) -> str:
+        """What the engine opens a part by."""
+        return self.files.readable(file_key(part.file))
+
+    # Who works here
+
+    @contextmanager
+    def in_use(self, kind: str) -> Iterator[None]:
+        """Note for the block that the repository is worked on; prune stands back from all others, they from prune.
+
+        Raises:
+            Unavailable: `repository_locked`.
+        """
+        key = f"using/{secrets.token_hex(8)}.json"
+        note = {"kind": kind, "host": os.uname().nodename, "pid": os.getpid(), "boot": _boot()}
+        self._note(key, note)
+        try:
+            others = [(other, found) for other, found in self._users() if other != key]
+            for _, other in others:
+                if kind == "prune" or other.get("kind") == "prune":
+                    raise _locked(self.location, other)
+            yield
+        finally:
+            self._notes.pop(key, None)
+            self.files.remove(key)
+
+    def renew(self) -> None:
+        """Say that whoever is at work still is."""
+        for key, (note, at) in list(self._notes.items()):
+            if time.time() - at > RENEW_S:
+                self._note(key, note)
+
+    def _note(self, key: str, note: dict[str, Any]) -> None:
+        self._notes[key] = (note, time.time())
+        self.files.put(key, json.dumps({**note, "at": time.time()}).encode())
+
+    def _users(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for key, _ in list(self.files.keys("using")):
+            if not key.endswith(".json"):
+                continue
+            try:
+                note = json.loads(self.files.read(key))
+            except (ValueError, errors.SourceFailed):
+                continue  # it has just ended
+            if _is_stale(note):
+                self.files.remove(key)
+            else:
+                yield key, note
+
+
+def _is_stale(note: Mapping[str, Any]) -> bool:
+    if note.get("host") != os.uname().nodename:
+        return abs(time.time() - float(note.get("at", 0))) > STALE_S
+    if note.get("boot") != _boot():
+        return True
+    try:
+        os.kill(int(note.get("pid", 0)), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _locked(location: str, other: Mapping[str, Any]) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"The repository {location} is in use: {other.get('kind')} by process {other.get('pid')} "
+        f"on {other.get('host')}.",
+        code="repository_locked",
+        next_step="Run it again when that has ended.",
+    )
+
+
+def unknown(snapshot_id: str, location: str) -> errors.NotFound:
+    """The error for a snapshot that is not there."""
+    return errors.NotFound(
+        f"There is no snapshot {snapshot_id} in {location}.",
+        code="snapshot_unknown",
+        next_step="`neurolake backup list` shows those there are.",
+    )
+
+
+def corrupt(part: Part, why: str) -> errors.SourceFailed:
+    """The error of a file that is not what was written."""
+    return errors.SourceFailed(
+        f"The file {file_key(part.file)} is damaged: {why}.",
+        code="snapshot_corrupt",
+        next_step="`neurolake backup verify` says which tables are whole; restore those, or another snapshot.",
+    )
+
+
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

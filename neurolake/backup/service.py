@@ -1,0 +1,250 @@
+"""Snapshots of one open lake: what the procedures, the command line and the system table are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from neurolake import errors
+from neurolake.backup import mount as mounting
+from neurolake.backup.create import create, fact_of, lake_id
+from neurolake.backup.diff import Change, TableDiff, changed_rows, diff
+from neurolake.backup.faults import reached
+from neurolake.backup.folder import Folder
+from neurolake.backup.manifest import Manifest, Part, is_id
+from neurolake.backup.newhome import restore_home
+from neurolake.backup.prune import Pruned, prune, retention_of
+from neurolake.backup.repository import Repository, unknown
+from neurolake.backup.restore import Restored, Restoring, fetch_all, in_transaction, restore_into
+from neurolake.backup.verify import Finding, verify
+from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake._duckdb import Cursor
+    from neurolake.activity import Activity
+    from neurolake.catalog import Event
+    from neurolake.engine import Engine
+
+__all__ = ["Backups"]
+
+T = TypeVar("T")
+SCHEMA_TARGET = "schema:"
+
+
+class Backups:
+    """Takes and uses the snapshots of an engine's lake, on behalf of one statement."""
+
+    def __init__(self, engine: Engine, query_id: str, user_name: str) -> None:
+        self._engine = engine
+        self._query_id = query_id
+        self._user_name = user_name
+        self._activity: Activity | None = engine.activities.get(query_id)
+
+    # Repositories
+
+    def locations(self) -> list[str]:
+        """The repositories of the settings, the first of which new snapshots go to; by default the home's own."""
+        return list(self._engine.settings.snapshot_repositories) or [str(self._engine.home.snapshots)]
+
+    def repository(self, location: str | None = None) -> Repository:
+        """Open a repository, by default the first.
+
+        Raises:
+            NotSupported: `repository_scheme`: nothing here writes to that kind of location.
+        """
+        place = location or self.locations()[0]
+        if "://" in place:
+            raise errors.NotSupported(
+                f"{place} cannot be a repository: this release writes to folders.",
+                code="repository_scheme",
+                next_step="Name a folder; a mounted network folder does as well.",
+            )
+        return Repository(Folder(Path(place).expanduser().absolute()))
+
+    def _all(self, location: str | None) -> list[Repository]:
+        return [self.repository(place) for place in ([location] if location else self.locations())]
+
+    def snapshots(self, location: str | None = None) -> list[tuple[Repository, str, Manifest | None]]:
+        """Every snapshot of every repository, oldest first; without a manifest where it cannot be read."""
+        found: list[tuple[Repository, str, Manifest | None]] = []
+        for repository in self._all(location):
+            for snapshot_id in repository.ids():
+                try:
+                    found.append((repository, snapshot_id, repository.manifest(snapshot_id)))
+                except (errors.SourceFailed, errors.NotSupported):
+                    found.append((repository, snapshot_id, None))
+        return sorted(found, key=lambda one: (one[2].created_at if one[2] else "", one[1]))
+
+    def find(self, wanted: str, location: str | None = None) -> tuple[Repository, str]:
+        """The snapshot of that id, of the beginning of one, the 'latest', or the last one not after a time.
+
+        Raises:
+            NotFound: `snapshot_unknown`.
+        """
+        there = self.snapshots(location)
+        if is_id(wanted):
+            matching = [(repository, found) for repository, found, _ in there if found == wanted]
+        elif (moment := _moment(wanted)) is not None or wanted == "latest":
+            mine = lake_id(self._engine)
+            matching = [
+                (repository, found)
+                for repository, found, manifest in there
+                if manifest is not None and manifest.lake_id == mine and (moment is None or manifest.moment <= moment)
+            ][-1:]
+        else:
+            matching = [(repository, found) for repository, found, _ in there if found.startswith(wanted)]
+        if not matching or len({found for _, found in matching}) > 1:
+            raise unknown(wanted, ", ".join(self.locations()) if location is None else location)
+        return matching[0]
+
+    def manifest(self, wanted: str, location: str | None = None) -> tuple[Repository, Manifest]:
+        """As `find`, with the manifest."""
+        repository, snapshot_id = self.find(wanted, location)
+        return repository, repository.manifest(snapshot_id)
+
+    # What is done
+
+    def create(
+        self, kind: str, tables: Sequence[str], location: str | None, *, reuse: bool = True
+    ) -> tuple[Repository, Manifest]:
+        """Take a snapshot. See `neurolake.backup.create`."""
+        repository = self.repository(location)
+        try:
+            made = create(
+                self._engine, repository, kind=kind, tables=tables, reuse=reuse, use=self._use, check=self._check
+            )
+        finally:
+            self._leave()
+        self._engine.catalog.touch()  # a plan that read the latest is made again
+        return repository, made
+
+    def verify(self, wanted: str, mode: str, location: str | None = None) -> list[Finding]:
+        """Look at a snapshot. See `neurolake.backup.verify`."""
+        repository, snapshot_id = self.find(wanted, location)
+        return verify(
+            repository,
+            snapshot_id,
+            mode=mode,
+            digest=self._engine.store.fact(fact_of(snapshot_id)),
+            options=self._engine.instance.options,
+            scratch=self._engine.home.tmp,
+            check=self._check,
+        )
+
+    def restore(
+        self, wanted: str, tables: Sequence[str], destination: str | None, *, overwrite: bool, location: str | None
+    ) -> Restored:
+        """Bring a snapshot, or tables of one, back.
+
+        Args:
+            destination: `schema:name` of this lake, the folder of a new home, or None: where everything was.
+
+        Raises:
+            AlreadyExists: `restore_exists`.
+            SourceFailed: `snapshot_corrupt`.
+        """
+        repository, manifest = self.manifest(wanted, location)
+        if manifest.kind == "schema" and tables:
+            raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
+        schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
+        asked = Restoring.of(manifest, tables, schema, overwrite=overwrite)
+        with repository.in_use("restore"):
+            reached("restore.begun")
+            paths = fetch_all(repository, asked.tables, self._check)
+            if destination is not None and schema is None:
+                folder = Path(destination)
+                return restore_home(asked, folder, paths, self._engine.instance.options, self._check)
+            return self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check))
+
+    def diff(self, before: str, after: str, location: str | None = None) -> list[TableDiff]:
+        """What became of each table. See `neurolake.backup.diff`."""
+        repository, old = self.manifest(before, location)
+        _, new = self.manifest(after, repository.location)
+        return self._reading(lambda cursor: diff(cursor, repository, old, new, _reach, self._check))
+
+    def diff_rows(
+        self, before: str, after: str, table: str, keys: Sequence[str], rows_max: int, location: str | None = None
+    ) -> list[Change]:
+        """The rows of one table that differ."""
+        repository, old = self.manifest(before, location)
+        _, new = self.manifest(after, repository.location)
+        name = Name.parse(table)
+        return self._reading(lambda c: changed_rows(c, repository, old, new, name, keys, rows_max, _reach))
+
+    def prune(self, *, dry_run: bool, location: str | None) -> tuple[Repository, Pruned]:
+        """Take away what no rule keeps. See `neurolake.backup.prune`."""
+        repository = self.repository(location)
+        mounted = self._reading(mounting.mounted)
+        rule = retention_of(self._engine.settings)
+        mine = lake_id(self._engine)
+        return repository, prune(repository, mine, rule, dry_run=dry_run, mounted=mounted, check=self._check)
+
+    def mount(self, wanted: str, location: str | None) -> tuple[Manifest, Restored]:
+        """Show a snapshot as a schema of this lake."""
+        repository, manifest = self.manifest(wanted, location)
+        done = self._changing(lambda cursor: mounting.mount(cursor, repository, manifest, repository.readable))
+        return manifest, done
+
+    def unmount(self, snapshot_id: str) -> Restored:
+        """Take a mounted snapshot's schema away."""
+        return self._changing(lambda cursor: mounting.unmount(cursor, snapshot_id), verb="DROP VIEW")
+
+    # How it is done
+
+    def _use(self, cursor: Cursor) -> None:
+        if self._activity is not None:
+            self._activity.use(cursor, "running")
+
+    def _leave(self) -> None:
+        if self._activity is not None:
+            self._activity.leave()
+
+    def _check(self) -> None:
+        if self._activity is not None:
+            self._activity.check()
+
+    def _reading(self, work: Callable[[Cursor], T]) -> T:
+        cursor = self._engine.instance.cursor()
+        try:
+            self._use(cursor)
+            return work(cursor)
+        finally:
+            self._leave()
+            cursor.close()
+
+    def _changing(self, work: Callable[[Cursor], Restored], verb: str | None = None) -> Restored:
+        """Change the lake in one transaction, together with the catalog's events of each table and view."""
+
+        def change(cursor: Cursor) -> Restored:
+            events: list[Event] = []
+
+            def within() -> Restored:
+                done = work(cursor)
+                for name, kind, _ in done.objects:
+                    if kind in ("table", "view"):
+                        said = verb or f"CREATE {kind.upper()}"
+                        target = f"{name.schema}.{name.table}"
+                        events.append(self._engine.outbox.append(cursor, self._query_id, said, target, self._user_name))
+                return done
+
+            return in_transaction(cursor, within, lambda: self._engine.outbox.settling(events))
+
+        return self._reading(change)
+
+
+def _reach(repository: Repository, part: Part) -> Path:
+    return repository.fetch(part)
+
+
+def _is_schema(destination: str) -> bool:
+    return destination.startswith(SCHEMA_TARGET)
+
+
+def _moment(text: str) -> datetime | None:
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return None

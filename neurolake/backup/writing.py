@@ -1,0 +1,306 @@
+"""From the engine's rows to Parquet files: streamed, cut by row numbers, hashed and written by several threads at once.
+
+A part holds the rows whose row numbers fall into one range. What the engine's hash of its rows adds up to says whether
+it holds what an earlier snapshot's part held: then that file stands for it, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurolake.backup.encodings import encode, exact
+from neurolake.backup.folder import mapped
+from neurolake.backup.manifest import Column, Part, TableEntry
+from neurolake.backup.types import parse_type
+from neurolake.sql.text import Name, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from neurolake._duckdb import Cursor
+    from neurolake.backup.definitions import TableDefinition
+    from neurolake.backup.repository import Repository
+
+__all__ = ["PART_ROWS", "Select", "Writer"]
+
+PART_ROWS = 122_880
+"""Row numbers in a part: one row group of the engine's."""
+PART_BYTES_MAX = 64 << 20
+"""A part of wide rows holds fewer, so that its Arrow data stays below this on average."""
+ROW_NUMBERS = "_neurolake_row"
+ROW_HASH = "_neurolake_hash"
+COMPRESSION_LEVEL = 3
+_SUM = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One part and whether its file is new to the repository."""
+
+    part: Part
+    is_new: bool
+
+
+class Writer:
+    """Writes tables of one cursor's transaction into one repository.
+
+    Args:
+        cursor: with the open transaction.
+        repository: where the files go.
+        salt: mixed into the row hashes.
+        threads: how many parts are written at once.
+        check: called between parts; raises when the work is to stop.
+        reuse: whether parts of an earlier snapshot may stand for what has not changed; else every row is written anew,
+            and files that are damaged are replaced.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        repository: Repository,
+        salt: int,
+        threads: int,
+        check: Callable[[], None],
+        *,
+        reuse: bool = True,
+    ) -> None:
+        self._cursor = cursor
+        self._repository = repository
+        self._salt = salt
+        self._check = check
+        self._threads = threads
+        self._reuse = reuse
+        self._there = repository.sizes() if reuse else {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="neurolake-snapshot")
+        self._staging = repository.files.staging / secrets.token_hex(8)
+        with mapped(repository.files.staging):
+            self._staging.mkdir(parents=True, mode=0o700)
+        self.bytes_new = 0
+
+    def table(self, definition: TableDefinition, before: TableEntry | None) -> TableEntry:
+        """Write one table; parts that `before` has already are taken from there."""
+        select = Select(definition.full_name, definition.columns, self._salt)
+        part_rows = before.part_rows if before is not None else self._part_rows(select)
+        known = _by_content(before, definition) if self._reuse else {}
+        ranges: Sequence[tuple[int, int]] | None = None
+        kept: dict[int, Part] = {}
+        if known:
+            kept, ranges = self._unchanged(select, part_rows, known)
+        written = {} if ranges is not None and not ranges else self._write(select, part_rows, ranges)
+        parts = kept | written
+        return TableEntry(
+            definition.schema, definition.name, definition.sql, definition.after, definition.columns, part_rows,
+            tuple(parts[number] for number in sorted(parts)), definition.needs, definition.key,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop the threads and remove what they left."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for left in self._staging.glob("*"):
+            left.unlink()
+        self._staging.rmdir()
+
+    def _part_rows(self, select: Select) -> int:
+        """How many rows a part may have, judged by the first few."""
+        sample = self._cursor.table(f"SELECT * FROM ({select.text(())}) LIMIT 2048")
+        rows = PART_ROWS
+        while sample.num_rows and rows > 2048 and sample.nbytes / sample.num_rows * rows > PART_BYTES_MAX:
+            rows //= 2
+        return rows
+
+    def _unchanged(
+        self, select: Select, part_rows: int, known: Mapping[tuple[int, int], Part]
+    ) -> tuple[dict[int, Part], list[tuple[int, int]]]:
+        """The parts that are as an earlier snapshot has them, and the ranges of row numbers that are not."""
+        kept: dict[int, Part] = {}
+        changed: list[tuple[int, int]] = []
+        for number, rows, total in self._cursor.rows(select.sums(part_rows)):
+            found = known.get((rows, total % _SUM))
+            if found is not None and self._there.get(found.file) == found.bytes:
+                kept[number] = found
+            elif changed and changed[-1][1] == number * part_rows:
+                changed[-1] = (changed[-1][0], (number + 1) * part_rows)
+            else:
+                changed.append((number * part_rows, (number + 1) * part_rows))
+        return kept, changed
+
+    def _write(self, select: Select, part_rows: int, ranges: Sequence[tuple[int, int]] | None) -> dict[int, Part]:
+        reader = self._cursor.stream(select.text(ranges or ()))
+        parts: dict[int, Part] = {}
+        waiting: deque[tuple[int, Future[Written]]] = deque()
+
+        def settle() -> None:
+            number, future = waiting.popleft()
+            written = future.result()
+            parts[number] = written.part
+            self.bytes_new += written.part.bytes * written.is_new
+
+        try:
+            for number, batches in _cut(self._batches(reader), part_rows):
+                self._check()
+                waiting.append((number, self._pool.submit(self._part, batches)))
+                while len(waiting) > self._threads:
+                    settle()
+            while waiting:
+                settle()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            reader.close()
+        return parts
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            except OSError as problem:
+                raise self._cursor.stream_problem(problem) from None
+            yield batch
+
+    def _part(self, batches: list[pa.RecordBatch]) -> Written:
+        """Write one part under its hash."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as parquet
+
+        from neurolake.backup.sums import column_sums
+
+        rows = pa.Table.from_batches(batches)
+        total = int(pc.sum(rows[ROW_HASH]).as_py() or 0) % _SUM
+        rows = rows.drop_columns([ROW_NUMBERS, ROW_HASH])
+        path = self._staging / f"{secrets.token_hex(8)}.parquet"
+        with mapped(self._staging):
+            with _HashingFile(path) as file:
+                parquet.write_table(
+                    rows, file, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
+                    row_group_size=PART_ROWS,
+                )  # fmt: skip
+            size = path.stat().st_size
+        digest = file.digest()
+        part = Part(digest, size, rows.num_rows, total, column_sums(rows))
+        return Written(part, self._repository.add(path, digest, size, trusting=self._reuse))
+
+
+class _HashingFile:
+    """A file that is hashed while it is written: Parquet is written from the front to the back."""
+
+    closed = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb")
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> _HashingFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+        self._file.close()
+
+    def digest(self) -> str:
+        """The SHA-256 of what was written."""
+        return self._hash.hexdigest()
+
+
+class Select:
+    """The SELECTs over one table."""
+
+    def __init__(self, name: Name, columns: Sequence[Column], salt: int) -> None:
+        self._from = name.sql()
+        self._columns = [column.name for column in columns]
+        self._kinds = [parse_type(column.type) for column in columns]
+        self._salt = salt
+        self._row = "row_number() OVER () - 1" if _hides_row_numbers(columns) else "t.rowid"
+
+    def _hash(self) -> str:
+        values = [
+            exact(encode(f"t.{quote(name)}", kind), kind) for name, kind in zip(self._columns, self._kinds, strict=True)
+        ]
+        return f"hash({', '.join([str(self._salt), *values])})"
+
+    def text(self, ranges: Iterable[tuple[int, int]]) -> str:
+        """All that goes into the files, with the row's number and hash; of some ranges of row numbers, or all."""
+        values = [
+            f"{encode(f't.{quote(name)}', kind)} AS {quote(name)}"
+            for name, kind in zip(self._columns, self._kinds, strict=True)
+        ]
+        picked = " OR ".join(f"({self._row} >= {start} AND {self._row} < {end})" for start, end in ranges)
+        listed = ", ".join([*values, f"{self._row} AS {ROW_NUMBERS}", f"{self._hash()} AS {ROW_HASH}"])
+        return f"SELECT {listed} FROM {self._from} t{f' WHERE {picked}' if picked else ''}"
+
+    def total(self) -> str:
+        """How many rows there are, and what their hashes add up to."""
+        return f"SELECT count(*), sum({self._hash()}) FROM {self._from} t"
+
+    def sums(self, part_rows: int) -> str:
+        """For each part its number, its rows, and what their hashes add up to."""
+        return (
+            f"SELECT {self._row} // {part_rows} AS part, count(*), sum({self._hash()}) "
+            f"FROM {self._from} t GROUP BY 1 ORDER BY 1"
+        )
+
+
+def _by_content(before: TableEntry | None, definition: TableDefinition) -> dict[tuple[int, int], Part]:
+    """The parts of an earlier snapshot, if the table has had the same columns since."""
+    if before is None or before.columns != definition.columns or _hides_row_numbers(before.columns):
+        return {}
+    return {(part.rows, part.sum): part for part in before.parts}
+
+
+def _hides_row_numbers(columns: Sequence[Column]) -> bool:
+    """Whether a column has the name by which the engine gives the number of a row."""
+    return any(column.name.casefold() == "rowid" for column in columns)
+
+
+def _cut(batches: Iterable[pa.RecordBatch], part_rows: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+    """Rows gathered by part: (number, batches). Row numbers come in order."""
+    current = -1
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        numbers = batch.column(ROW_NUMBERS)
+        start = 0
+        while start < batch.num_rows:
+            number = numbers[start].as_py() // part_rows
+            end = _first_from(numbers, (number + 1) * part_rows, start, batch.num_rows)
+            if number != current:
+                assert number > current, "rows came out of order"
+                if gathered:
+                    yield current, gathered
+                current, gathered = number, []
+            gathered.append(batch.slice(start, end - start))
+            start = end
+    if gathered:
+        yield current, gathered
+
+
+def _first_from(numbers: pa.Array, bound: int, low: int, high: int) -> int:
+    """The first place whose number is not below the bound."""
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle].as_py() < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low

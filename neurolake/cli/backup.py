@@ -1,0 +1,309 @@
+"""`backup`: take snapshots, prove them, and bring them back. Each command is one procedure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolake import errors
+from neurolake.cli import exits
+from neurolake.cli.output import answer, print_rows
+from neurolake.cli.progress import Waiting
+from neurolake.cli.target import Command, Target, on_a_lake
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from neurolake.lake import Lake
+
+_SUMMARY = """snapshot_id, strftime(created_at, '%Y-%m-%d %H:%M:%S') AS created_at, kind, tables, rows, bytes,
+    bytes_new, state"""
+
+
+@click.group(invoke_without_command=False)
+def backup() -> None:
+    """Take snapshots of a lake, prove that they are whole, and bring them back.
+
+    A snapshot is plain Parquet and a manifest, in a folder: by default `snapshots` in the lake's own, else the first of
+    the setting snapshot_repositories, else --repo or NEUROLAKE_REPO. An ID is a snapshot's id, the beginning of one,
+    `latest`, or a time: the last snapshot not after it.
+
+    \b
+      neurolake backup create
+      neurolake backup verify --all
+      neurolake backup restore latest --to restored
+      neurolake backup restore latest --to schema:old --table orders
+
+    Exit codes beside the usual ones: 10 not all of it was done, 11 there was nothing to do, 12 the repository is in
+    use, 13 a snapshot is damaged, 14 the repository's storage failed.
+    """
+
+
+def _repo(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option that names a repository, and the exit codes of backups."""
+
+    @functools.wraps(function)
+    def with_codes(as_json: bool, repo: str | None, **own: Any) -> None:
+        try:
+            function(as_json=as_json, repository=_location(repo), **own)
+        except errors.NeuroLakeError as error:
+            code = exits.code_of_backup(error)
+            if code is None:
+                raise
+            exits.report(error, as_json)
+            raise click.exceptions.Exit(code) from None
+
+    option = click.option("--repo", metavar="FOLDER", help="The repository. [NEUROLAKE_REPO, else the settings']")
+    return option(with_codes)
+
+
+def _location(given: str | None) -> str | None:
+    from neurolake.config import environment
+
+    found = given or environment().get("NEUROLAKE_REPO") or None
+    return found if found is None or "://" in found else str(Path(found).expanduser().absolute())
+
+
+def _call(lake: Lake, procedure: str, *positional: object, **named: object) -> pa.Table:
+    return lake.call(procedure, *positional, **{name: value for name, value in named.items() if value is not None})
+
+
+def _size(count: int) -> str:
+    """Bytes for people.
+
+    >>> _size(999), _size(1_500_000)
+    ('999 B', '1.5 MB')
+    """
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+@backup.command(cls=Command)
+@click.option("--kind", type=click.Choice(("full", "schema", "data")), default="full", show_default=True,
+              help="full; schema: no rows; data: tables only.")  # fmt: skip
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this managed table. May come again.")
+@click.option("--as-role", metavar="ROLE", help="What this role may see. Not there yet: refused.")
+@click.option("--no-reuse", is_flag=True, help="Write every row anew, and replace damaged files of the same content.")
+@_repo
+@on_a_lake
+def create(
+    target: Target,
+    kind: str,
+    tables: tuple[str, ...],
+    as_role: str | None,
+    no_reuse: bool,
+    repository: str | None,
+    as_json: bool,
+) -> None:
+    """Take a snapshot, and print its id.
+
+    One transaction sees all tables while writers go on. What an earlier snapshot in the repository holds already is not
+    written again.
+
+    \b
+      neurolake backup create
+      neurolake backup create --table orders --repo /mnt/backup/sales
+    """
+    with target.open() as lake, Waiting("Taking a snapshot", lake):
+        made = _call(
+            lake, "create_snapshot", tables=list(tables) or None, kind=kind, as_role=as_role, repository=repository,
+            reuse=not no_reuse,
+        )  # fmt: skip
+    row = made.to_pylist()[0]
+    click.echo(
+        f"{row['tables']} tables, {row['rows']:,} rows, {_size(row['bytes'])}, of which {_size(row['bytes_new'])} are "
+        f"new, in {row['repository']}",
+        err=True,
+    )
+    answer(row["snapshot_id"], row, as_json)
+
+
+@backup.command("list", cls=Command)
+@_repo
+@on_a_lake
+def list_(target: Target, repository: str | None, as_json: bool) -> None:
+    """List the snapshots, oldest first.
+
+    \b
+      neurolake backup list
+    """
+    with target.open() as lake:
+        rows = _snapshots(lake, repository, "*" if as_json else _SUMMARY)
+    print_rows(rows, as_json)
+
+
+def _snapshots(lake: Lake, repository: str | None, shown: str) -> pa.Table:
+    if repository is None:
+        return lake.sql(f"SELECT {shown} FROM neurolake.snapshots ORDER BY created_at").arrow()
+    return lake.call("list_snapshots", repository)
+
+
+@backup.command(cls=Command)
+@click.argument("snapshot", metavar="ID", default="latest")
+@_repo
+@on_a_lake
+def show(target: Target, snapshot: str, repository: str | None, as_json: bool) -> None:
+    """Show what a snapshot holds, table by table.
+
+    \b
+      neurolake backup show latest
+    """
+    with target.open() as lake:
+        rows = _call(lake, "show_snapshot", snapshot, repository=repository)
+    print_rows(rows, as_json)
+
+
+@backup.command(cls=Command)
+@click.argument("snapshot", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every snapshot of the repository.")
+@click.option("--full", is_flag=True, help="Also restore it into a scratch lake, and compare every value's hash.")
+@click.option("--quick", is_flag=True, help="Read a sample of the files.")
+@_repo
+@on_a_lake
+def verify(
+    target: Target, snapshot: str | None, every: bool, full: bool, quick: bool, repository: str | None, as_json: bool
+) -> None:
+    """Verify a snapshot, by default the latest.
+
+    Of every file the hash, the rows, the columns and their sums are compared with the manifest. What is damaged is
+    named, and the exit code is 13.
+
+    \b
+      neurolake backup verify
+      neurolake backup verify --all --quick
+      neurolake backup verify 20261123t130500_0a1b2c --full
+    """
+    import pyarrow as pa
+
+    if (every and snapshot is not None) or (full and quick):
+        raise click.UsageError("Name a snapshot or --all; --full or --quick.")
+    with target.open() as lake, Waiting("Verifying", lake):
+        wanted = [snapshot or "latest"]
+        if every:
+            wanted = _snapshots(lake, repository, "snapshot_id")["snapshot_id"].to_pylist()
+        found = [_call(lake, "verify_snapshot", each, full=full, quick=quick, repository=repository) for each in wanted]
+    if not found:
+        raise errors.NotFound("There is no snapshot to verify.", code="nothing_to_do", next_step="Take one first.")
+    rows = pa.concat_tables(found)
+    print_rows(rows, as_json)
+    if "damaged" in rows["state"].to_pylist():
+        raise click.exceptions.Exit(exits.CORRUPT)
+
+
+@backup.command(cls=Command)
+@click.argument("snapshot", metavar="ID")
+@click.option("--to", "destination", metavar="NEWDIR|schema:NAME",
+              help="A new lake's folder, or a schema of this lake. [default: where everything was]")  # fmt: skip
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table. May come again.")
+@click.option("--overwrite", is_flag=True, help="Replace tables and views of the same name.")
+@_repo
+@on_a_lake
+def restore(
+    target: Target,
+    snapshot: str,
+    destination: str | None,
+    tables: tuple[str, ...],
+    overwrite: bool,
+    repository: str | None,
+    as_json: bool,
+) -> None:
+    """Restore a snapshot, or tables of one: all that was asked for, or nothing.
+
+    Nothing that is there is replaced without --overwrite.
+
+    \b
+      neurolake backup restore latest --to restored
+      neurolake backup restore latest --to schema:old --table orders
+      neurolake backup restore 2026-11-23T13:05 --table orders --overwrite
+    """
+    if destination is not None and not destination.startswith("schema:"):
+        destination = str(Path(destination).expanduser().absolute())
+    with target.open() as lake, Waiting("Restoring", lake):
+        rows = _call(
+            lake, "restore_snapshot", snapshot, tables=list(tables) or None, destination=destination,
+            overwrite=overwrite, repository=repository,
+        )  # fmt: skip
+    print_rows(rows, as_json)
+    if "left out" in rows["state"].to_pylist():
+        raise click.exceptions.Exit(exits.PARTIAL)
+
+
+@backup.command(cls=Command)
+@click.argument("before", metavar="ID")
+@click.argument("after", metavar="ID")
+@click.option("--table", metavar="T", help="Show this table's rows, instead of counts.")
+@click.option("--key", "keys", multiple=True, metavar="COLUMN", help="What identifies a row. [default: primary key]")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many rows.")
+@_repo
+@on_a_lake
+def diff(
+    target: Target,
+    before: str,
+    after: str,
+    table: str | None,
+    keys: tuple[str, ...],
+    limit: int,
+    repository: str | None,
+    as_json: bool,
+) -> None:
+    """Show what changed between two snapshots.
+
+    Rows added, removed and changed, by key; only what the two do not share is read.
+
+    \b
+      neurolake backup diff 20261122 20261123
+      neurolake backup diff 20261122 latest --table orders --key id
+    """
+    named: Mapping[str, object] = {"repository": repository}
+    with target.open() as lake, Waiting("Comparing", lake):
+        if table is None:
+            rows = _call(lake, "diff_snapshots", before, after, **named)
+        else:
+            rows = _call(lake, "diff_rows", before, after, table, keys=list(keys) or None, rows_max=limit, **named)
+    print_rows(rows, as_json)
+
+
+@backup.command(cls=Command)
+@click.option("--dry-run", is_flag=True, help="Only say what would go, and why the others stay.")
+@_repo
+@on_a_lake
+def prune(target: Target, dry_run: bool, repository: str | None, as_json: bool) -> None:
+    """Remove the snapshots that no snapshot_keep_… setting keeps.
+
+    Then the files go that no snapshot needs, and what runs that ended early have left. The latest snapshot always
+    stays.
+
+    \b
+      neurolake backup prune --dry-run
+    """
+    with target.open() as lake, Waiting("Pruning", lake):
+        rows = _call(lake, "prune_snapshots", dry_run=dry_run, repository=repository)
+    print_rows(rows, as_json)
+
+
+@backup.command(cls=Command)
+@click.argument("snapshot", metavar="ID")
+@click.option("--remove", is_flag=True, help="Take the schema away again.")
+@_repo
+@on_a_lake
+def mount(target: Target, snapshot: str, remove: bool, repository: str | None, as_json: bool) -> None:
+    """Show a snapshot as schema snapshot_<id>, read-only, without restoring it.
+
+    \b
+      neurolake backup mount latest
+      neurolake backup mount 20261123t130500_0a1b2c --remove
+    """
+    with target.open() as lake:
+        if remove:
+            rows = _call(lake, "unmount_snapshot", snapshot)
+        else:
+            rows = _call(lake, "mount_snapshot", snapshot, repository=repository)
+    print_rows(rows, as_json)

@@ -1,0 +1,199 @@
+"""Procedures on snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from neurolake import errors
+from neurolake.catalog.system import table
+from neurolake.catalog.system_snapshots import SNAPSHOTS, row
+from neurolake.procedures import Context, procedure
+from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake.backup.restore import Restored
+    from neurolake.backup.service import Backups
+
+SHOWN = pa.schema([
+    ("object", pa.string()), ("kind", pa.string()), ("rows", pa.int64()), ("files", pa.int64()), ("bytes", pa.int64()),
+])  # fmt: skip
+VERIFIED = pa.schema([
+    ("snapshot_id", pa.string()), ("object", pa.string()), ("files", pa.int64()), ("rows", pa.int64()),
+    ("state", pa.string()), ("problem", pa.string()),
+])  # fmt: skip
+RESTORED = pa.schema([
+    ("object", pa.string()), ("kind", pa.string()), ("rows", pa.int64()), ("state", pa.string()),
+    ("reason", pa.string()),
+])  # fmt: skip
+DIFFERENCES = pa.schema([
+    ("table_schema", pa.string()), ("table_name", pa.string()), ("state", pa.string()), ("key", pa.list_(pa.string())),
+    ("added", pa.int64()), ("removed", pa.int64()), ("changed", pa.int64()),
+])  # fmt: skip
+CHANGES = pa.schema([("change", pa.string()), ("before", pa.string()), ("after", pa.string())])
+PRUNED = pa.schema([
+    ("repository", pa.string()), ("snapshot_id", pa.string()), ("created_at", pa.timestamp("us", tz="UTC")),
+    ("action", pa.string()), ("reason", pa.string()), ("files", pa.int64()), ("bytes", pa.int64()),
+])  # fmt: skip
+
+
+def _backups(context: Context) -> Backups:
+    from neurolake.backup.service import Backups
+
+    return Backups(context.engine, context.query_id, context.principal.name)
+
+
+@procedure(SNAPSHOTS)
+def create_snapshot(
+    context: Context,
+    tables: list[str] | None = None,
+    kind: str = "full",
+    as_role: str | None = None,
+    repository: str | None = None,
+    reuse: bool = True,
+) -> pa.Table:
+    """Take a snapshot: Parquet files and a manifest, in a repository.
+
+    One transaction sees every table while writers go on; what an earlier snapshot in the repository holds already is
+    not written again. `tables` are the only managed tables to take; `kind` is full, schema (no rows) or data (tables
+    only); `repository` is a folder, by default the first of snapshot_repositories. Without
+    `reuse` every row is written anew, and files of the same content that are damaged are replaced.
+    """
+    if as_role is not None:
+        raise errors.NotSupported(
+            "Snapshots as a role sees the data are not there yet.",
+            code="snapshot_masked",
+            next_step="Load what the role may see into another lake, and take a snapshot of that.",
+        )
+    made_in, manifest = _backups(context).create(kind, tables or (), repository, reuse=reuse)
+    return table([row(made_in.location, manifest.snapshot_id, manifest)], SNAPSHOTS)
+
+
+@procedure(SNAPSHOTS)
+def list_snapshots(context: Context, repository: str | None = None) -> pa.Table:
+    """List the snapshots of one repository, or of all that the settings name, oldest first.
+
+    The system table neurolake.snapshots shows those of the settings.
+    """
+    found = _backups(context).snapshots(repository)
+    return table([row(place.location, snapshot_id, manifest) for place, snapshot_id, manifest in found], SNAPSHOTS)
+
+
+@procedure(SHOWN)
+def show_snapshot(context: Context, id: str, repository: str | None = None) -> pa.Table:
+    """Show what a snapshot holds: each table with its rows, files and bytes, and each other object."""
+    _, manifest = _backups(context).manifest(id, repository)
+    rows: list[tuple[object, ...]] = [
+        (str(t.full_name), "table", t.rows, len(t.parts), t.bytes) for t in manifest.tables
+    ]
+    rows += [(str(Name(o.schema, o.name)), o.kind, None, None, None) for o in manifest.objects]
+    rows += [(str(Name(*source["name"])), "source", None, None, None) for source in manifest.sources]
+    rows += [(name, "metadata", len(kept), None, None) for name, kept in manifest.metadata.items() if kept]
+    return table(rows, SHOWN)
+
+
+@procedure(VERIFIED)
+def verify_snapshot(
+    context: Context, id: str, full: bool = False, quick: bool = False, repository: str | None = None
+) -> pa.Table:
+    """Verify a snapshot against its manifest: of every file the hash, the rows, the columns and their sums.
+
+    `full` also restores it into a scratch lake and compares every value's hash with that of the day it was taken;
+    `quick` reads a sample of the files. `id` is a snapshot's id, the beginning of one, 'latest', or a time.
+    """
+    if full and quick:
+        raise errors.InvalidRequest("full and quick contradict each other.", code="argument")
+    backups = _backups(context)
+    _, snapshot_id = backups.find(id, repository)
+    found = backups.verify(snapshot_id, "full" if full else "quick" if quick else "files", repository)
+    rows = [(snapshot_id, f.object, f.files, f.rows, "damaged" if f.problem else "whole", f.problem) for f in found]
+    return table(rows, VERIFIED)
+
+
+@procedure(RESTORED)
+def restore_snapshot(
+    context: Context,
+    id: str,
+    tables: list[str] | None = None,
+    destination: str | None = None,
+    overwrite: bool = False,
+    repository: str | None = None,
+) -> pa.Table:
+    """Restore a snapshot, or some tables of it: all of that, or nothing.
+
+    `destination` is `schema:name`, the folder of a new lake, or nothing: everything goes back to where it was. Nothing
+    that is there is replaced unless `overwrite` says so. `id` is a snapshot's id, the beginning of one, 'latest', or a
+    time: the last snapshot not after it.
+    """
+    done = _backups(context).restore(id, tables or (), destination, overwrite=overwrite, location=repository)
+    return _restored(done)
+
+
+def _restored(done: Restored, state: str = "restored") -> pa.Table:
+    rows: list[tuple[object, ...]] = [(str(name), kind, count, state, None) for name, kind, count in done.objects]
+    for said in done.left_out:
+        what, _, why = said.partition(": ")
+        kind, _, name = what.partition(" ")
+        rows.append((name, kind, 0, "left out", why))
+    return table(rows, RESTORED)
+
+
+@procedure(DIFFERENCES)
+def diff_snapshots(context: Context, a: str, b: str, repository: str | None = None) -> pa.Table:
+    """Show what became of each table from snapshot `a` to snapshot `b`: rows added, removed and changed, by key.
+
+    A table without a primary key has no changed rows: one that changed counts as removed and added.
+    """
+    found = _backups(context).diff(a, b, repository)
+    rows = [(*d.table, d.state, list(d.key), d.added, d.removed, d.changed) for d in found]
+    return table(rows, DIFFERENCES)
+
+
+@procedure(CHANGES)
+def diff_rows(
+    context: Context,
+    a: str,
+    b: str,
+    table_name: str,
+    keys: list[str] | None = None,
+    rows_max: int = 1000,
+    repository: str | None = None,
+) -> pa.Table:
+    """Show the rows of one table that differ between snapshots `a` and `b`, as JSON.
+
+    `keys` are the columns that identify a row, by default the primary key.
+    """
+    found = _backups(context).diff_rows(a, b, table_name, keys or (), rows_max, repository)
+    return table(found, CHANGES)
+
+
+@procedure(PRUNED)
+def prune_snapshots(context: Context, dry_run: bool = True, repository: str | None = None) -> pa.Table:
+    """Remove this lake's snapshots that no snapshot_keep_… setting keeps, and files that no snapshot needs.
+
+    With `dry_run`, the default, nothing is removed: the answer says what would be, and why the others stay. Its last
+    row counts the files.
+    """
+    place, done = _backups(context).prune(dry_run=dry_run, location=repository)
+    gone = "would be removed" if dry_run else "removed"
+    rows: list[tuple[object, ...]] = [
+        (place.location, kept.snapshot_id, kept.at.timestamp(), "kept" if kept.reasons else gone,
+         ", ".join(kept.reasons) or "no rule keeps it", 0, 0)
+        for kept in done.snapshots
+    ]  # fmt: skip
+    rows.append((place.location, None, None, gone, "files that no snapshot needs", done.files, done.bytes))
+    return table(rows, PRUNED)
+
+
+@procedure(RESTORED)
+def mount_snapshot(context: Context, id: str, repository: str | None = None) -> pa.Table:
+    """Show a snapshot's tables as views in the schema snapshot_<id>, read from its files without restoring them."""
+    _, done = _backups(context).mount(id, repository)
+    return _restored(done, "mounted")
+
+
+@procedure(RESTORED)
+def unmount_snapshot(context: Context, id: str) -> pa.Table:
+    """Take the schema of a mounted snapshot away. The snapshot stays."""
+    return _restored(_backups(context).unmount(id), "unmounted")
