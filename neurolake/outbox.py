@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
 from neurolake.catalog import Catalog, Event
-from neurolake.governance.tables import changes_tables, names
+from neurolake.governance.tables import changes_tables, may_mean
 from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
@@ -84,9 +84,7 @@ class Outbox:
 
     def in_doubt(self, name: Name) -> bool:
         """Whether a table, by its folded name, has changed in a way that the metadata does not know yet."""
-        return any(
-            event.verb.endswith("SCHEMA") or name in names(event.object) for event in (*self._settling, *self._late)
-        )
+        return any(may_mean(event.verb, event.object, event.detail, name) for event in (*self._settling, *self._late))
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take over events whose transaction has committed.

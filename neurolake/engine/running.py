@@ -20,6 +20,7 @@ from neurolake.interrupts import hears_ctrl_c
 from neurolake.query import Kind, Plan, evolve
 from neurolake.result import ClearedStream, CursorStream, Finish, Limits, Result, Stream, TableStream
 from neurolake.sql import statements
+from neurolake.sql.text import without_comments
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -200,7 +201,6 @@ def _run_text(plan: Plan, cursor: Cursor) -> int | pa.Table:
 def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]) -> int | pa.Table:
     """Do a write with its catalog event in one transaction: the session's open one, or one of its own."""
     session = plan.request.session
-    target = statements.target_of(plan.text)
     with (
         planning.borrowed(evolve(plan, relations={}), activity) as cursor,
         engine.admission.admitted(activity),
@@ -210,7 +210,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
         if session.in_transaction():
             answer = work(cursor)
             activity.look()
-            if event_of := _event_of(plan, target):
+            if event_of := _event_of(plan):
                 session.events.append(_appended(engine, cursor, activity, event_of))
         elif plan.verb in ALONE:
             answer = work(cursor)
@@ -232,7 +232,7 @@ def _own_transaction(
     cursor.run("BEGIN")
     try:
         answer = work(cursor)
-        if event_of := _event_of(plan, statements.target_of(plan.text)):
+        if event_of := _event_of(plan):
             events.append(_appended(engine, cursor, activity, event_of))
         activity.look()
         with engine.outbox.settling(events):
@@ -255,20 +255,41 @@ def _roll_back(cursor: Cursor) -> None:
         return  # the engine has rolled it back by itself
 
 
-def _event_of(plan: Plan, target: tuple[str, ...] | None) -> tuple[str, str, str] | None:
-    """The verb, object and detail of a write's catalog event; None for one that does not touch the lake's tables."""
+def _event_of(plan: Plan) -> tuple[str, str, str] | None:
+    """The verb, object and detail of a write's catalog event; None for one that does not touch the lake's tables.
+
+    Raises:
+        NotSupported: what it changes cannot be read, so that what is known of it could not follow.
+    """
+    text, session = without_comments(plan.text), plan.request.session
+    target = statements.target_of(text)
+    if target is None and plan.verb in ("CREATE", "ALTER", "DROP"):
+        raise errors.NotSupported(
+            f"What this {plan.verb} changes cannot be read.", next_step="Write it without comments inside."
+        )
     if target is None or (len(target) == 3 and target[0].casefold() != "lake"):
         return None
-    if plan.verb == "COPY" and not statements.copies_in(plan.text):
+    if plan.verb == "COPY" and not statements.copies_in(text):
         return None
-    session = plan.request.session
-    if target[-1].casefold() in session.temporary or (plan.kind is Kind.DDL and statements.is_temporary(plan.text)):
+    if len(target) > 1 and target[0].casefold() == "lake":
+        target = target[1:]
+    if _is_temporary(plan, text, target):
         return None
     schema = target[-2] if len(target) > 1 else session.schema
-    made = statements.made_of(plan.text)
+    made = statements.made_of(text)
     principal = plan.request.principal
-    detail = tables.detail_of(plan.verb, plan.text, None if principal.is_admin else principal.role)
+    role = None if principal.is_admin else principal.role
+    anywhere = len(target) == 1 and "search_path" in session.settings
+    detail = tables.detail_of(plan.verb, text, role, anywhere=anywhere)
     return plan.verb if made == plan.verb else f"{plan.verb} {made}", f"{schema}.{target[-1]}", detail
+
+
+def _is_temporary(plan: Plan, text: str, target: tuple[str, ...]) -> bool:
+    if len(target) > 1:
+        return target[0].casefold() == "temp"
+    if plan.verb == "CREATE":
+        return tables.makes_temporary(text)
+    return target[0].casefold() in plan.request.session.temporary
 
 
 def _temporary(cursor: Cursor) -> frozenset[str]:

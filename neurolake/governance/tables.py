@@ -29,6 +29,9 @@ _ALTER = re.compile(
     r")\s*;?\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
+_TEMPORARY = re.compile(
+    r"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:(?:SECURE|LOCAL|GLOBAL)\s+)*TEMP(?:ORARY)?\b", re.IGNORECASE
+)
 _IF_NOT_EXISTS = re.compile(r"\s*CREATE\s[\w\s]*?\bIF\s+NOT\s+EXISTS\b", re.IGNORECASE)
 
 _OTHERS = frozenset(("INDEX", "SEQUENCE", "MACRO", "FUNCTION", "TYPE"))
@@ -37,12 +40,13 @@ _OF_COLUMNS = tuple(table for table in _OF_TABLES if table != "row_filters")
 _HERE = "table_schema = ? AND table_name = ?"
 
 
-def detail_of(verb: str, text: str, role: str | None) -> str:
+def detail_of(verb: str, text: str, role: str | None, *, anywhere: bool = False) -> str:
     """What an event must say of a statement on a table beside its verb and object, as JSON; '' for nothing.
 
     Args:
         verb: CREATE, ALTER, DROP …
         text: the statement that runs.
+        anywhere: the name has no schema, and more than one is looked through.
         role: the active one, whose a table is to be that the statement makes; None for an administrator's.
 
     >>> detail_of("ALTER", "ALTER TABLE t RENAME COLUMN a TO \\"B c\\"", None)
@@ -53,6 +57,8 @@ def detail_of(verb: str, text: str, role: str | None) -> str:
     '{"unread": true}'
     """
     detail: dict[str, Any] = {} if role is None else {"role": role}
+    if anywhere and changes_tables(verb):
+        detail["anywhere"] = True
     if verb == "CREATE" and _IF_NOT_EXISTS.match(text):
         detail["if_not_exists"] = True
     elif verb == "ALTER":
@@ -89,10 +95,31 @@ def names(shown: str) -> Iterator[Name]:
         yield Name(".".join(parts[:place]), ".".join(parts[place:]))
 
 
+def may_mean(verb: str, shown: str, detail: str, name: Name) -> bool:
+    """Whether an event may be about a table, by its folded name."""
+    return (
+        verb.endswith("SCHEMA")
+        or name in names(shown)
+        or ("anywhere" in detail and shown.casefold().endswith(f".{name.table}"))
+    )
+
+
+def makes_temporary(text: str) -> bool:
+    """Whether a CREATE, without comments, makes something temporary.
+
+    >>> makes_temporary("CREATE OR REPLACE TEMP TABLE t (a INT)"), makes_temporary("CREATE TABLE t AS SELECT 1 AS temp")
+    (True, False)
+    """
+    return _TEMPORARY.match(text) is not None
+
+
 def follow(db: Connection, verb: str, shown: str, detail: Mapping[str, Any]) -> bool:
     """Do to the decisions what an event did to a table, in the open transaction; whether any were touched."""
     if verb.endswith("SCHEMA"):
-        return _schema(db, shown.casefold().rpartition(".")[2], detail)
+        parts = shown.casefold().split(".")
+        return sum(_schema(db, ".".join(parts[place:]), detail) for place in range(len(parts))) > 0
+    if detail.get("anywhere"):
+        return sum(close(db, Name(schema, shown.casefold().rpartition(".")[2])) for schema in _schemas(db)) > 0
     touched = False
     for name in names(shown):
         if verb.startswith("ALTER"):
@@ -117,6 +144,11 @@ def close(db: Connection, name: Name) -> bool:
     ):
         removed += db.execute(sql, name).rowcount
     return removed > 0
+
+
+def _schemas(db: Connection) -> set[str]:
+    """Every schema of which anything is known."""
+    return {schema for one in _OF_TABLES for (schema,) in db.execute(f"SELECT DISTINCT table_schema FROM {one}")}
 
 
 def _schema(db: Connection, schema: str, detail: Mapping[str, Any]) -> bool:

@@ -12,6 +12,8 @@ from neurolake import errors
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".]+))\s*(\.|$)')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_OUTSIDE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|--[^\n]*|/\*""", re.DOTALL)
+_NESTED = re.compile(r"/\*|\*/")
 
 DEFAULT_SCHEMA = "main"
 RESERVED_SCHEMA = "neurolake"
@@ -124,6 +126,33 @@ def words(text: str) -> set[str]:
     ['a', 'from', 'orders', 'select']
     """
     return set(_WORD.findall(text.casefold()))
+
+
+def without_comments(text: str) -> str:
+    """The text with a space in place of each comment; what is quoted stays.
+
+    >>> without_comments("DROP /* the /* old */ */ TABLE t -- now"), without_comments("SELECT '--' AS x")
+    ('DROP   TABLE t  ', "SELECT '--' AS x")
+    """
+    if "--" not in text and "/*" not in text:
+        return text
+    kept, position = [], 0
+    while match := _OUTSIDE.search(text, position):
+        comment = match[0].startswith(("--", "/*"))
+        kept.append(text[position : match.start() if comment else match.end()] + " " * comment)
+        position = _end_of_comment(text, match.end()) if match[0] == "/*" else match.end()
+    return "".join(kept) + text[position:]
+
+
+def _end_of_comment(text: str, position: int) -> int:
+    depth = 1
+    while depth:
+        match = _NESTED.search(text, position)
+        if match is None:
+            return len(text)
+        depth += 1 if match[0] == "/*" else -1
+        position = match.end()
+    return position
 
 
 def columns(names: Iterable[str]) -> str:
