@@ -238,6 +238,7 @@ def _own_transaction(
         with engine.outbox.settling(events):
             cursor.run("COMMIT")
     except BaseException:
+        activity.leave()  # an interrupt for what failed must not hit the ROLLBACK, and leave the next user a dead cursor
         _roll_back(cursor)
         raise
     return answer
