@@ -19,6 +19,7 @@ from neurolake import errors
 _UNHELD: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (pat.is_float16, "Cast it to float32."),
     (pat.is_decimal256, "Cast it to decimal128."),
+    (lambda kind: pat.is_fixed_size_list(kind) and kind.list_size == 0, "Make it a list of any length."),
     (lambda kind: pat.is_decimal(kind) and kind.scale < 0, "Cast it to a decimal whose scale is not negative."),
     (lambda kind: pat.is_union(kind) and kind.mode == "dense", "Make it a sparse union."),
 )
@@ -139,8 +140,16 @@ def _check_type(column: pa.Field, kind: pa.DataType) -> bool:
             raise errors.NotSupported(
                 f"The column {column.name} is of type {kind}, which is not supported.", code="type", next_step=instead
             )
-    inside = [_check_type(column, kind.field(place).type) for place in range(kind.num_fields)]
+    inside = [_check_type(column, part) for part in _parts(kind)]
     return any(inside) or pat.is_interval(kind) or (pat.is_duration(kind) and kind.unit == "ns")
+
+
+def _parts(kind: pa.DataType) -> list[pa.DataType]:
+    if isinstance(kind, pa.BaseExtensionType):
+        return [kind.storage_type]
+    if pat.is_dictionary(kind):
+        return [kind.value_type]
+    return [kind.field(place).type for place in range(kind.num_fields)]
 
 
 def _has_nanoseconds(array: pa.Array) -> bool:

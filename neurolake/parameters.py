@@ -65,6 +65,10 @@ def _exact_text(value: Any) -> Any:
         return f"{value:f}"
     if isinstance(value, pa.MonthDayNano):
         return f"{value.months} months {value.days} days {_microseconds_of(value)} microseconds"
+    if isinstance(value, datetime.timedelta):
+        if getattr(value, "nanoseconds", 0):  # pandas' kind of it, where pandas is there
+            raise _too_fine()
+        return f"{value // datetime.timedelta(microseconds=1)} microseconds"
     if isinstance(value, list):
         return [_exact_text(item) for item in value]
     if isinstance(value, dict):
@@ -88,7 +92,7 @@ _OTHERS = {
 
 def _declared(kind: pa.DataType) -> str | None:
     """The DuckDB type to declare, of what Python's own types tell less about; None where the value tells enough."""
-    odd = pat.is_nested(kind) or pat.is_decimal(kind) or pat.is_interval(kind)
+    odd = pat.is_nested(kind) or pat.is_decimal(kind) or pat.is_interval(kind) or pat.is_duration(kind)
     return _NUMBERS.get(kind) or (_nested(kind) if odd else None)
 
 
@@ -105,11 +109,11 @@ def _nested(kind: pa.DataType) -> str | None:
         return f"STRUCT({', '.join(named)})"
     if pat.is_fixed_size_list(kind):
         return f"{parts[0]}[{kind.list_size}]" if kind.list_size else None
-    if pat.is_list(kind) or pat.is_large_list(kind):
+    if pat.is_list(kind) or pat.is_large_list(kind) or pat.is_list_view(kind) or pat.is_large_list_view(kind):
         return f"{parts[0]}[]"
     if pat.is_decimal(kind):
         return f"DECIMAL({kind.precision}, {kind.scale})" if kind.precision <= 38 and kind.scale >= 0 else None
-    if pat.is_interval(kind):
+    if pat.is_interval(kind) or pat.is_duration(kind):
         return "INTERVAL"
     if pat.is_fixed_size_binary(kind):
         return "BLOB"
@@ -133,10 +137,14 @@ def _exact(kind: pa.DataType) -> Callable[[int], Any] | None:
 
 def _microseconds_of(value: pa.MonthDayNano) -> int:
     if value.nanoseconds % 1000:
-        raise errors.NotSupported(
-            "A parameter is an interval finer than a microsecond.", code="type", next_step="Round it to microseconds."
-        )
+        raise _too_fine()
     return int(value.nanoseconds // 1000)
+
+
+def _too_fine() -> errors.NotSupported:
+    return errors.NotSupported(
+        "A parameter is an interval finer than a microsecond.", code="type", next_step="Round it to microseconds."
+    )
 
 
 def _microseconds(value: int) -> datetime.time:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -129,6 +130,20 @@ class Raw:
             along = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
             return Answer(received, error.code(), f"{error.details()} {along}")
         return Answer(received, grpc.StatusCode.OK, "")
+
+    def break_off(self, rpc: str, *requests: bytes) -> None:
+        """Begin a call and leave before its last message, as a client does that fails or is killed."""
+        halted = threading.Event()
+
+        def halting() -> Iterator[bytes]:
+            yield from requests
+            halted.wait(ANSWERS_WITHIN_S)
+
+        made = self.channel.stream_stream(SERVICE + rpc)
+        call = made(halting(), metadata=self.headers, timeout=ANSWERS_WITHIN_S)
+        time.sleep(0.01)
+        call.cancel()
+        halted.set()
 
     def close(self) -> None:
         """End the session."""

@@ -288,6 +288,21 @@ def test_uploads_with_broken_buffers(served: Served, data: st.DataObject) -> Non
     upload(served, data)
 
 
+def test_uploads_that_break_off_leave_nothing_behind(served: Served) -> None:
+    """Not even a cursor in a transaction that nobody rolls back, for the next statement to find."""
+    parts = arrow_messages(pa.table({"a": list(range(1000))}))
+    ingest = packed("CommandStatementIngest", table="broken_off", table_definition_options=MODE)
+    sent = [flight_data(ingest if number == 0 else None, *part) for number, part in enumerate(parts)]
+    whole = packed("CommandStatementQuery", query="CREATE OR REPLACE TABLE whole AS SELECT 1 AS a")
+    with session(served) as raw:
+        for _ in range(25):
+            raw.break_off("DoPut", *sent)
+            answer = check(served, raw.ask("GetFlightInfo", descriptor(whole)))
+            assert answer.messages, answer.text
+        gone = packed("CommandStatementQuery", query="FROM broken_off")
+        assert raw.ask("GetFlightInfo", descriptor(gone)).code is grpc.StatusCode.NOT_FOUND
+
+
 def test_it_still_works(served: Served) -> None:
     still_works(served)
 
