@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from neurolake.quickstart import personal, steps
+from neurolake.quickstart import personal, snapshots, steps
 from neurolake.quickstart.demo import Demo
 
 __all__ = ["STEPS", "Step", "run"]
@@ -36,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     Step("Find the personal data among the customers", personal.find),
     Step("Mask it for every role but admin", personal.protect),
     Step("Ask the same as the administrator and as an analyst", personal.compare),
+    Step("Take a snapshot, prove that it restores, and bring a dropped table back from it", snapshots.back_up),
     Step("Stop the server", steps.stop),
 )
 

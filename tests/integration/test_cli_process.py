@@ -107,7 +107,15 @@ def test_quickstart_says_what_it_did_and_what_came_back(demo: tuple[Path, str]) 
     _, said = demo
     steps = re.findall(r"^(\d+)\. ", said, re.MULTILINE)
     assert steps == [str(number) for number in range(1, len(steps) + 1)]
-    for expected in ("20,000 customers", "300,000 orders", "lag(revenue) OVER", "DE", "espresso machine", "24 rows"):
+    for expected in (
+        "20,000 customers",
+        "300,000 orders",
+        "lag(revenue) OVER",
+        "DE",
+        "espresso machine",
+        "24 rows",
+        "restored",
+    ):
         assert expected in said
     for way in ("neurolake.connect(", "pandas.read_sql(", "polars.read_database(", "jdbc:arrow-flight-sql://"):
         assert way in said
