@@ -141,6 +141,7 @@ class _Shared:
         self._engine = engine
         self._sessions = sessions
         self._by_mark: dict[bytes, FlightSession] = {}
+        self._lock = threading.Lock()
 
     def find(self, mark: bytes) -> FlightSession | None:
         """The session, while it lives and its credentials hold."""
@@ -151,11 +152,15 @@ class _Shared:
         return session if login is not None and self._engine.logins.holds(login) else None
 
     def keep(self, mark: bytes, opened: FlightSession) -> FlightSession:
-        """Keep a session for the calls to come."""
-        if len(self._by_mark) >= SHARED_SESSIONS_MAX:
-            self._by_mark.clear()
-        self._by_mark[mark] = opened
-        return opened
+        """Keep a session for the calls to come; where another call was first, that one's."""
+        with self._lock:
+            if (first := self.find(mark)) is None:
+                if len(self._by_mark) >= SHARED_SESSIONS_MAX:
+                    self._by_mark.clear()
+                self._by_mark[mark] = opened
+                return opened
+        self._sessions.close(opened)
+        return first
 
 
 class CertificateMiddleware(paflight.ServerMiddleware):  # type: ignore[misc]

@@ -192,7 +192,9 @@ class Service:
             ("neurolake_sessions", "Open sessions.", lambda: len(self.sessions)),
             ("neurolake_statements_in_flight", "Statements in flight.", lambda: len(self.engine.activities)),
             ("neurolake_memory_bytes", "Resident memory of the server.", _resident_bytes),
-        ):
+            ("neurolake_certificate_ends_at_seconds", "When the server's certificate ends, Unix time; 0 without TLS.",
+             lambda: 0.0 if self._watch is None else self._watch.current.expires),
+        ):  # fmt: skip
             Gauge(name, text, registry=registry).set_function(value)
         return registry
 

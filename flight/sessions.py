@@ -24,6 +24,8 @@ CERTIFIED: Final = "\0"
 """Begins the token of a session that a certificate opened. No header can hold it, so that such a session is found only
 by who asks for it with the certificate verified."""
 SWEEP_S: Final = 5.0
+ANSWERED_S: Final = 5.0
+"""How long a session that has ended its own login may still fetch the answer."""
 FORGOTTEN_S: Final = 60.0
 """How long a session that holds nothing must have been idle to make room for a new one of its user."""
 
@@ -266,7 +268,7 @@ class Sessions:
             if session.session is not ending.asker:
                 self.end(session)
             elif ending.method is not Method.PASSWORD:
-                session.expires = 0.0
+                session.expires = time.monotonic() + ANSWERED_S
 
     def close(self, session: FlightSession) -> None:
         """End one session, as its client or its idleness asks for."""

@@ -81,6 +81,8 @@ def renew(context: ssl.SSLContext, settings: Settings) -> None:
 class Watch:
     """Looks at the files now and then, and hands over renewed certificates. One that is unfit changes nothing.
 
+    `current` are those in use.
+
     Args:
         settings: name the files, and how often they are looked at.
         current: the certificates in use.
@@ -89,7 +91,7 @@ class Watch:
 
     def __init__(self, settings: Settings, current: Certificates, renewed: Callable[[Certificates], None]) -> None:
         self._settings = settings
-        self._current = current
+        self.current = current
         self._refused = b""
         self._renewed = renewed
         self._over = threading.Event()
@@ -112,9 +114,9 @@ class Watch:
         """Look once."""
         try:
             found = read(self._settings)
-            if found == self._current:
+            if found == self.current:
                 return
-            if found.expires < time.time() < self._current.expires:
+            if found.expires < time.time() < self.current.expires:
                 raise _unfit("tls_cert", "has expired; the one in use has not")
             self._renewed(found)
         except errors.NeuroLakeError as problem:
@@ -124,7 +126,7 @@ class Watch:
                 logger.warning("the certificates in use stay: %s", problem)
             self._refused = mark
             return
-        self._current, self._refused = found, b""
+        self.current, self._refused = found, b""
         logger.info("renewed certificates are in use; they end in %.0f days", (found.expires - time.time()) / 86_400)
 
 

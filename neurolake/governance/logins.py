@@ -143,8 +143,9 @@ class Logins:
     def _personal(self, text: str, address: str) -> Login:
         name = ""
         try:
-            token = self._tokens.check(text)
+            token = self._tokens.find(text)
             name = token.user_name
+            token.check()
             scope = None if token.roles is None else frozenset(token.roles)
             principal = self._governance.principal(name, scope=scope)
             if scope is not None and not principal.role:

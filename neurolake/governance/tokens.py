@@ -40,6 +40,17 @@ class Token:
     expires_at: float
     revoked_at: float | None = None
 
+    def check(self) -> None:
+        """Refuse it when it is over; only who has shown the whole token is told why.
+
+        Raises:
+            LoginFailed: `token_revoked` or `token_expired`.
+        """
+        if self.revoked_at is not None:
+            raise errors.LoginFailed("The token was revoked.", code="token_revoked", next_step="Make a new one.")
+        if self.expires_at <= time.time():
+            raise errors.LoginFailed("The token has expired.", code="token_expired", next_step="Make a new one.")
+
 
 class Tokens:
     """The personal access tokens of one lake. Safe to share between threads."""
@@ -73,11 +84,11 @@ class Tokens:
             )
         return made, text
 
-    def check(self, text: str) -> Token:
-        """The token of that text.
+    def find(self, text: str) -> Token:
+        """The token of that text, whether or not it still holds.
 
         Raises:
-            LoginFailed: `token_unknown`; to who has the whole token also `token_revoked` or `token_expired`.
+            LoginFailed: `token_unknown`.
         """
         form = _FORM.fullmatch(text)
         rows = self._rows("token_id = ?", form["id"]) if form else []
@@ -86,12 +97,7 @@ class Tokens:
             raise errors.LoginFailed(
                 "There is no such token.", code="token_unknown", next_step="Check it, or make one."
             )
-        found = _token(rows[0])
-        if found.revoked_at is not None:
-            raise errors.LoginFailed("The token was revoked.", code="token_revoked", next_step="Make a new one.")
-        if found.expires_at <= time.time():
-            raise errors.LoginFailed("The token has expired.", code="token_expired", next_step="Make a new one.")
-        return found
+        return _token(rows[0])
 
     def get(self, token_id: str) -> Token:
         """The token of an id.

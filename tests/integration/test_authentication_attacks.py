@@ -243,13 +243,31 @@ class TestReplay:
 
     def test_who_changes_their_own_stays_and_the_old_one_is_gone(self, service: Service, wire: Wire) -> None:
         every_call = basic("bob", PASSWORD)
-        mine = wire.login("bob")
+        mine, other = wire.login("bob"), wire.login("bob")
         wire.ask(every_call)
-        wire.ask(every_call, sql="CALL neurolake.set_password('bob', 'another password')")
+        wire.ask(mine, sql="CALL neurolake.set_password('bob', 'another password')")
+        assert wire.ask(mine).num_rows == 1
         assert refused(lambda: wire.ask(every_call)) == "login_failed"
-        assert refused(lambda: wire.ask(mine)) == "session_unknown"
+        assert refused(lambda: wire.ask(other)) == "session_unknown"
         with connected(service) as admin:
             admin.call("set_password", "bob", PASSWORD)
+        assert refused(lambda: wire.ask(mine)) == "session_unknown"
+
+    def test_who_changes_their_own_by_the_old_one_with_every_call(self, service: Service, wire: Wire) -> None:
+        """The session that asks lives on, but the old password does not open it any more."""
+        every_call = basic("bob", PASSWORD)
+        wire.plan(every_call, "CALL neurolake.set_password('bob', 'another password')")
+        assert refused(lambda: wire.ask(every_call)) == "login_failed"
+        with connected(service) as admin:
+            admin.call("set_password", "bob", PASSWORD)
+
+    def test_who_revokes_the_token_they_came_with(self, service: Service) -> None:
+        with connected(service) as admin:
+            (row,) = admin.call("create_token", "ada").to_pylist()
+        with connected(service, token=row["token"]) as lake:
+            assert lake.call("revoke_token", row["token_id"]).to_pylist()[0]["user_name"] == "ada"
+        with pytest.raises(errors.LoginFailed):
+            connected(service, token=row["token"]).sql(SQL)
 
     def test_a_dropped_user(self, service: Service, wire: Wire) -> None:
         with connected(service) as admin:
