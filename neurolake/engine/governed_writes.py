@@ -53,9 +53,12 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, found.target)
     select, _, _ = governed.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    alone = evolve(draft, text=select, relations=relations.lent)
+    if found.verb != "INSERT":
+        planning.bound(alone, activity)  # by itself: no name in it may be found in the target as it is
+    elif found.by_name:
+        _check_names(alone, activity, relations.decision)
     text = writes.composed(found, relations.sql, select, relations.decision, relations.columns)
-    if found.by_name:
-        _check_names(engine, evolve(draft, text=select, relations=relations.lent), activity, relations.decision)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=_ruling(relations))
     return planning.described(draft, planning.bound(draft, activity))
 
@@ -64,7 +67,7 @@ def _ruling(relations: governed.Relations) -> governed.Ruling:
     return governed.Ruling(relations.access.version, relations.decisions)
 
 
-def _check_names(engine: Engine, draft: Plan, activity: Activity, decision: TableDecision) -> None:
+def _check_names(draft: Plan, activity: Activity, decision: TableDecision) -> None:
     """BY NAME writes the columns that the query names: only those that the role sees."""
     seen = {name.casefold() for name in writes.writable(decision)}
     for name in planning.bound(draft, activity).names:

@@ -242,7 +242,8 @@ def composed(write: Write, target: str, select: str, decision: TableDecision, ty
     Args:
         write: what was taken apart.
         target: the SQL of the target's name, quoted and in full.
-        select: the gated text of what it reads.
+        select: the gated text of what it reads. It must bind by itself: inside an UPDATE or DELETE a name that it
+            does not find would be looked for in the target as it is.
         decision: about the target.
         types: of the target's columns.
 
@@ -255,7 +256,8 @@ def composed(write: Write, target: str, select: str, decision: TableDecision, ty
         what = "BY NAME" if write.by_name else f"({listed(columns)})"
         return f"INSERT INTO {target} {what} {select}{_conflict(write, decision)}{returning}"
     if write.verb == "DELETE":
-        return f"DELETE FROM {target} WHERE rowid IN ({select}){returning}"
+        rows = f"({select}) AS {_ROWS}({ROW})"
+        return f"DELETE FROM {target} AS {TARGET} USING {rows} WHERE {TARGET}.rowid = {_ROWS}.{ROW}{returning}"
     names = listed([ROW, *(f"v{place}" for place in range(sum(e != "DEFAULT" for e in write.expressions)))])
     changes = ", ".join(f"{quote(c)} = {e}" for c, e in zip(columns, write.expressions, strict=True))
     where = f"{TARGET}.rowid = {_ROWS}.{ROW}"

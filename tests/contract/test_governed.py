@@ -1,0 +1,454 @@
+"""Governed roles, embedded with a principal and over Flight with the stock driver: what they read, write and hear."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_flightsql.dbapi as flight_sql
+import adbc_driver_manager
+import pyarrow as pa
+import pytest
+
+from contract.clients import PASSWORD, failure_of
+from contract.wire import Wire, command
+from flight.service import Service
+from neurolake import errors, loading
+from neurolake.config import load
+from neurolake.engine import Engine
+from neurolake.home import Home
+from neurolake.query import OWNER, Request
+
+ANN = "a password for ann"
+RULES = """
+CREATE TABLE people AS SELECT i AS id, 'name' || i AS name, 'u' || i || '@example.org' AS email, 1000 * i AS salary,
+    CASE i % 2 WHEN 0 THEN 'north' ELSE 'south' END AS region, 'ssn' || i AS ssn FROM range(10) r(i);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER, amount DOUBLE);
+INSERT INTO orders SELECT i, i % 10, i FROM range(20) r(i);
+CREATE TABLE vault AS SELECT 'hidden' AS s;
+CREATE SCHEMA lab;
+CALL neurolake.create_role('analyst');
+CALL neurolake.create_role('writer', ['analyst']);
+CALL neurolake.set_pii('people', null, 'confirmed');
+CALL neurolake.set_pii('orders', null, 'confirmed');
+CALL neurolake.grant('read', 'people', 'analyst');
+CALL neurolake.grant('read', 'orders', 'analyst');
+CALL neurolake.grant('write', 'orders', 'writer');
+CALL neurolake.grant('write', 'people', 'writer');
+CALL neurolake.grant('read', 'schema:lab', 'writer');
+CALL neurolake.grant('write', 'schema:lab', 'writer');
+CALL neurolake.grant('create', 'schema:lab', 'writer');
+CALL neurolake.set_policy('email', 'analyst', 'column:people.email', 'partial', {'email': true});
+CALL neurolake.set_policy('salary', 'analyst', 'column:people.salary', 'null');
+CALL neurolake.set_policy('ssn', 'analyst', 'column:people.ssn', 'block');
+CALL neurolake.create_user('ann', 'a password for ann', ['analyst', 'writer']);
+CALL neurolake.set_attribute('ann', 'region', 'north');
+"""
+
+
+FLAGS = {"port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the data and the rules, to be copied."""
+    home = Home.open(tmp_path_factory.mktemp("prepared") / "lake", create=True)
+    engine = Engine(home, load(home.path, flags=FLAGS))
+    owner(engine)(RULES)
+    path = home.path
+    engine.close()
+    return path
+
+
+@pytest.fixture
+def service(prepared: Path, tmp_path: Path) -> Iterator[Service]:
+    shutil.copytree(prepared, tmp_path / "lake")
+    home = Home.open(tmp_path / "lake")
+    service = Service(home, load(home.path, flags=FLAGS))
+    service.start()
+    yield service
+    service.stop()
+
+
+Rows = list[tuple[Any, ...]]
+Run = Callable[..., Rows]
+
+
+def owner(engine: Engine) -> Run:
+    """What runs statements as the administrator."""
+    session = engine.session(OWNER)
+    return lambda sql, values=None: engine.run(Request(sql, session, values)).fetchall()
+
+
+@contextmanager
+def embedded(service: Service) -> Iterator[Run]:
+    session = service.engine.session(service.engine.governance.principal("ann"))
+    yield lambda sql, values=None: service.engine.run(Request(sql, session, values)).fetchall()
+    session.close()
+
+
+@contextmanager
+def driver(service: Service, *, autocommit: bool = True) -> Iterator[Run]:
+    uri = f"grpc://127.0.0.1:{service.port}"
+    with flight_sql.connect(uri, {"username": "ann", "password": ANN}, autocommit=autocommit) as connection:
+
+        def run(sql: str, values: Any = None) -> Rows:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values)
+                table = cursor.fetch_arrow_table()
+                if not table.num_rows and sql.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE"):
+                    return [(cursor.rowcount,)]
+                return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+        yield run
+
+
+@contextmanager
+def in_transaction(service: Service) -> Iterator[Run]:
+    with driver(service, autocommit=False) as run:
+        yield run
+
+
+@pytest.fixture(params=[embedded, driver, in_transaction], ids=["embedded", "driver", "transaction"])
+def ann(request: pytest.FixtureRequest, service: Service) -> Iterator[Run]:
+    """Runs statements as ann, who is an analyst until she chooses to write."""
+    with request.param(service) as run:
+        yield run
+
+
+def code_of(run: Run, sql: str, values: Any = None) -> str:
+    """The code of the error that a statement ends with."""
+    try:
+        run(sql, values)
+    except (errors.NeuroLakeError, adbc_driver_manager.Error) as error:
+        return failure_of(error).code
+    raise AssertionError(f"it did not fail: {sql}")
+
+
+class TestReading:
+    def test_columns_are_masked_and_blocked_ones_are_not_there(self, ann: Run) -> None:
+        assert ann("SELECT * FROM people WHERE id = 3") == [(3, "name3", "u***@example.org", None, "south")]
+        assert ann("SELECT count(*) FROM people WHERE salary > 0") == [(0,)]
+        assert ann("SELECT email FROM people WHERE id = ?", [3]) == [("u***@example.org",)]
+        assert ann("DESCRIBE people")[3][:2] == ("salary", "BIGINT")
+
+    def test_what_is_not_granted_is_as_if_it_were_not_there(self, ann: Run) -> None:
+        assert code_of(ann, "SELECT * FROM vault") == "relation_denied"
+        assert code_of(ann, "SELECT * FROM nowhere") == "relation_denied"
+
+    def test_what_is_blocked_is_as_if_it_were_not_there(self, service: Service) -> None:
+        with embedded(service) as ann:
+            assert code_of(ann, "SELECT ssn FROM people") == code_of(ann, "SELECT nowhere FROM people") == "binding"
+
+    def test_rows_are_filtered_by_the_callers_attributes(self, service: Service, ann: Run) -> None:
+        condition = "region = neurolake.attribute(''region'')"
+        owner(service.engine)(f"CALL neurolake.set_row_filter('own', 'analyst', 'people', '{condition}')")
+        assert ann("SELECT DISTINCT region FROM people") == [("north",)]
+        owner(service.engine)("CALL neurolake.set_attribute('ann', 'region', NULL)")
+        assert ann("SELECT count(*) FROM people") == [(0,)]
+
+    def test_a_registered_source_is_masked_too(self, service: Service, ann: Run, tmp_path: Path) -> None:
+        file = tmp_path / "customers.csv"
+        file.write_text("id,email\n1,ann@example.org\n")
+        owner(service.engine)(
+            f"CALL neurolake.register('customers', '{file}'); CALL neurolake.set_pii('customers', null, 'confirmed'); "
+            "CALL neurolake.grant('read', 'customers', 'analyst'); "
+            "CALL neurolake.set_policy('c', 'analyst', 'column:customers.email', 'constant', {'value': 'x'})"
+        )
+        assert ann("SELECT * FROM customers") == [(1, "x")]
+
+    def test_an_unreachable_source_denies_only_who_names_it(self, service: Service, ann: Run, tmp_path: Path) -> None:
+        file = tmp_path / "gone.csv"
+        file.write_text("id\n1\n")
+        owner(service.engine)(
+            f"CALL neurolake.register('gone', '{file}'); CALL neurolake.set_pii('gone', null, 'confirmed'); "
+            "CALL neurolake.grant('read', 'gone', 'analyst')"
+        )
+        file.unlink()
+        with embedded(service) as other:
+            assert code_of(other, "SELECT * FROM gone") != ""
+        assert ann("SELECT count(*) FROM orders") == [(20,)]
+
+
+class TestChanges:
+    def test_they_hold_for_the_very_next_statement(self, service: Service, ann: Run) -> None:
+        admin = owner(service.engine)
+        assert ann("SELECT name FROM people WHERE id = 1") == [("name1",)]
+        admin("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'null')")
+        assert ann("SELECT name FROM people WHERE id = 1") == [(None,)]
+        admin("CALL neurolake.drop_policy('name')")
+        assert ann("SELECT name FROM people WHERE id = 1") == [("name1",)]
+        admin("CALL neurolake.revoke('read', 'people', 'analyst')")
+        assert code_of(ann, "SELECT name FROM people WHERE id = 1") == "relation_denied"
+
+    def test_for_tickets_and_prepared_statements_too(self, service: Service) -> None:
+        wire = Wire(f"grpc://127.0.0.1:{service.port}", "ann", ANN)
+        info = wire.info(command("CommandStatementQuery", query="SELECT name FROM people WHERE id = 1"))
+        with driver(service) as ann:
+            assert ann("SELECT name FROM people WHERE id = ?", [1]) == [("name1",)]
+            owner(service.engine)("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'null')")
+            assert ann("SELECT name FROM people WHERE id = ?", [1]) == [(None,)]
+        assert wire.get(info.endpoints[0].ticket).to_pylist() == [{"name": None}]
+
+    def test_a_running_stream_ends_under_the_policy_it_began_with(self, service: Service) -> None:
+        owner(service.engine)(
+            "CREATE TABLE wide AS SELECT i AS id, 'v' || i AS v FROM range(500000) r(i); "
+            "CALL neurolake.set_pii('wide', null, 'confirmed'); CALL neurolake.grant('read', 'wide', 'analyst')"
+        )
+        session = service.engine.session(service.engine.governance.principal("ann"))
+        result = service.engine.run(Request("SELECT v FROM wide", session))
+        first = result.read()
+        assert first is not None
+        owner(service.engine)("CALL neurolake.set_policy('v', 'analyst', 'column:wide.v', 'null')")
+        rest = [batch.column(0).null_count for batch in result]
+        assert sum(rest) == 0
+        session.close()
+
+
+class TestTemporaryTables:
+    def test_they_hold_what_the_role_sees(self, service: Service) -> None:
+        with embedded(service) as ann:
+            ann("CREATE TEMP TABLE mine AS SELECT id, email FROM people")
+            assert ann("SELECT email FROM mine WHERE id = 1") == [("u***@example.org",)]
+            assert ann("INSERT INTO mine VALUES (99, 'own')") == [(1,)]
+            assert ann("UPDATE mine SET email = 'changed' WHERE id = 99") == [(1,)]
+            assert ann("SELECT email FROM mine WHERE id = 99") == [("changed",)]
+            ann("SET ROLE writer")
+            assert code_of(ann, "SELECT * FROM mine") == "temporary_stale"
+            ann("SET ROLE analyst")
+            owner(service.engine)("CALL neurolake.set_policy('email', 'analyst', 'column:people.email', 'null')")
+            assert code_of(ann, "SELECT * FROM mine") == "temporary_stale"
+            ann("DROP TABLE mine")
+
+    def test_an_administrators_own_is_not_the_next_roles(self, service: Service) -> None:
+        session = service.engine.session(OWNER)
+
+        def run(sql: str, values: Any = None) -> Rows:
+            return service.engine.run(Request(sql, session, values)).fetchall()
+
+        run("CREATE TEMP TABLE raw AS SELECT * FROM people")
+        run("SET ROLE analyst")
+        assert code_of(run, "SELECT * FROM raw") == "temporary_stale"
+        assert run("SELECT salary FROM people WHERE id = 3") == [(None,)]
+        run("SET ROLE admin")
+        assert run("SELECT salary FROM raw WHERE id = 3") == [(3000,)]
+        session.close()
+
+
+class TestWriting:
+    @pytest.fixture
+    def writer(self, ann: Run) -> Run:
+        ann("SET ROLE writer")
+        return ann
+
+    def test_without_the_privilege_nothing_is_written(self, ann: Run) -> None:
+        assert code_of(ann, "INSERT INTO orders VALUES (100, 1, 1)") == "privilege_missing"
+
+    def test_rows_are_inserted_changed_and_deleted(self, writer: Run) -> None:
+        assert writer("INSERT INTO orders VALUES (100, 1, 1.5), (101, 2, 2.5)") == [(2,)]
+        assert writer("INSERT INTO orders (id) SELECT 102") == [(1,)]
+        assert writer("INSERT INTO orders BY NAME SELECT 103 AS id") == [(1,)]
+        assert writer("UPDATE orders SET amount = amount * 2, person = 9 WHERE id >= 100") == [(4,)]
+        assert writer("SELECT amount FROM orders WHERE id = 100") == [(3.0,)]
+        assert writer("DELETE FROM orders o USING people p WHERE p.id = o.person AND o.id > 100") == [(3,)]
+        assert writer("SELECT count(*) FROM orders") == [(21,)]
+
+    def test_what_is_copied_is_masked(self, writer: Run, service: Service) -> None:
+        with embedded(service) as own:
+            own("SET ROLE writer")
+            own("CREATE TABLE lab.copied AS SELECT * FROM people")
+        assert owner(service.engine)("SELECT email, salary FROM lab.copied WHERE id = 3") == [
+            ("u***@example.org", None)
+        ]
+
+    def test_masked_columns_are_neither_searched_nor_set(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            assert code_of(writer, "UPDATE people SET region = 'x' WHERE salary > 5000") == "binding"
+            assert code_of(writer, "DELETE FROM people WHERE email LIKE 'u3%'") == "binding"
+            assert code_of(writer, "DELETE FROM people WHERE ssn = 'ssn3'") == "binding"
+            assert code_of(writer, "DELETE FROM people WHERE EXISTS (SELECT 1 WHERE ssn = 'ssn3')") == "binding"
+            assert code_of(writer, "DELETE FROM people p USING orders o WHERE p.salary > o.id") == "binding"
+            assert code_of(writer, "UPDATE people SET name = email") == "binding"
+            assert code_of(writer, "UPDATE people SET name = (SELECT ssn)") == "binding"
+            assert code_of(writer, "UPDATE orders SET amount = 1 FROM people WHERE ssn = 'ssn3'") == "binding"
+            assert code_of(writer, "UPDATE people SET salary = 0") == "column_denied"
+            assert code_of(writer, "INSERT INTO people (ssn) VALUES ('x')") == "column_denied"
+            assert writer("UPDATE people SET region = 'east' WHERE id = 3 RETURNING id, email, salary, region") == [
+                (3, "u***@example.org", None, "east")
+            ]
+        assert owner(service.engine)("SELECT salary, region FROM people WHERE id = 3") == [(3000, "east")]
+
+    def test_rows_that_are_not_seen_are_not_changed(self, service: Service) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_row_filter('own', 'analyst', 'people', 'region = ''north''')")
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            assert writer("UPDATE people SET name = 'same'") == [(5,)]
+            assert writer("DELETE FROM people") == [(5,)]
+        assert admin("SELECT count(*), count(DISTINCT name) FROM people") == [(5, 5)]
+
+    def test_a_broken_constraint_names_itself_and_no_value(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            with pytest.raises(errors.ConstraintViolated, match="primary key") as caught:
+                writer("INSERT INTO orders SELECT max(id), 1, 1 FROM orders")
+            assert "19" not in caught.value.message
+
+    def test_transactions_are_undone(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            writer("BEGIN")
+            writer("INSERT INTO orders VALUES (500, 1, 1)")
+            writer("CREATE TABLE lab.draft AS SELECT id FROM orders")
+            assert writer("SELECT count(*) FROM orders WHERE id = 500") == [(1,)]
+            writer("ROLLBACK")
+            assert writer("SELECT count(*) FROM orders WHERE id = 500") == [(0,)]
+            assert code_of(writer, "SELECT * FROM lab.draft") == "relation_denied"
+
+    def test_tables_are_made_where_the_role_may(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            writer("CREATE TABLE lab.fresh (id INTEGER PRIMARY KEY, t VARCHAR NOT NULL, d DECIMAL(10, 2))")
+            assert writer("INSERT INTO lab.fresh VALUES (1, 'a', 2.5)") == [(1,)]
+            assert code_of(writer, "SELECT * FROM lab.fresh") == "relation_denied"  # not scanned yet
+            owner(service.engine)("CALL neurolake.set_pii('lab.fresh', null, 'confirmed')")
+            assert writer("SELECT id, t FROM lab.fresh") == [(1, "a")]
+            assert code_of(writer, "CREATE TABLE elsewhere AS SELECT 1 AS a") == "privilege_missing"
+            assert code_of(writer, "DROP TABLE people") == "privilege_missing"
+            writer("DROP TABLE lab.fresh")
+
+    def test_what_is_loaded_is_checked(self, service: Service) -> None:
+        engine = service.engine
+        session = engine.session(engine.governance.principal("ann"))
+        rows = pa.table({"id": pa.array([900], pa.int32()), "person": pa.array([1], pa.int32()), "amount": [1.0]})
+        with pytest.raises(errors.AccessDenied):
+            loading.load(engine, session, "orders", rows, "append")
+        engine.run(Request("SET ROLE writer", session)).close()
+        assert loading.load(engine, session, "orders", rows, "append") == 1
+        assert loading.load(engine, session, "lab.loaded", rows, "create") == 1
+        for name, data, mode, keys in (
+            ("vault", pa.table({"s": ["x"]}), "append", ()),
+            ("people", pa.table({"ssn": ["x"]}), "append", ()),
+            ("people", pa.table({"id": [1]}), "upsert", ["id"]),
+            ("orders", "/etc/passwd", "append", ()),
+            ("people", rows, "replace", ()),
+        ):
+            with pytest.raises(errors.AccessDenied):
+                loading.load(engine, session, name, data, mode, keys)
+        session.close()
+
+    def test_many_rows_of_parameters(self, service: Service) -> None:
+        uri = f"grpc://127.0.0.1:{service.port}"
+        login = {"username": "ann", "password": ANN}
+        with flight_sql.connect(uri, login, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("SET ROLE writer")
+            cursor.fetchall()
+            cursor.executemany("INSERT INTO orders VALUES (?, ?, ?)", [(700 + i, 1, 1.0) for i in range(50)])
+            assert cursor.rowcount == 50
+            rows = pa.table({"id": [1, 2]})
+            assert cursor.adbc_ingest("by_driver", rows, mode="create", db_schema_name="lab") == 2
+        assert owner(service.engine)("SELECT count(*) FROM lab.by_driver") == [(2,)]
+
+    def test_what_cannot_be_taken_apart_is_denied(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            for sql in (
+                "MERGE INTO orders USING people ON true WHEN MATCHED THEN DELETE",
+                "INSERT OR REPLACE INTO orders VALUES (1, 1, 1)",
+                "INSERT INTO orders VALUES (1, 1, 1) RETURNING (SELECT max(s) FROM vault)",
+                "CREATE MACRO m() AS 1",
+                "ALTER TABLE orders ADD COLUMN c INTEGER",
+                "COPY orders TO 'x.csv'",
+            ):
+                assert code_of(writer, sql).endswith("denied"), sql
+
+
+class TestMetadata:
+    def test_a_role_hears_only_of_what_it_may_see(self, service: Service) -> None:
+        uri = f"grpc://127.0.0.1:{service.port}"
+        with flight_sql.connect(uri, {"username": "ann", "password": ANN}, autocommit=True) as connection:
+            found = connection.adbc_get_objects(depth="all").read_all().to_pylist()
+        tables = {
+            table["table_name"]: [column["column_name"] for column in table["table_columns"]]
+            for catalog in found
+            for schema in catalog["catalog_db_schemas"]
+            if schema["db_schema_name"] == "main"
+            for table in schema["db_schema_tables"]
+        }
+        assert tables == {"people": ["id", "name", "email", "salary", "region"], "orders": ["id", "person", "amount"]}
+
+    def test_so_does_information_schema(self, ann: Run) -> None:
+        sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
+        assert ann(sql) == [("orders",), ("people",)]
+        columns = ann("SELECT column_name FROM information_schema.columns WHERE table_name = 'people'")
+        assert ("ssn",) not in columns
+        assert ("email",) in columns
+        assert ("vault",) not in ann("SHOW TABLES")
+
+    def test_masked_columns_are_marked_alike_in_every_answer(self, service: Service) -> None:
+        wire = Wire(f"grpc://127.0.0.1:{service.port}", "ann", ANN)
+        query = command("CommandStatementQuery", query="SELECT id, email, upper(email) AS loud FROM people")
+        info = wire.info(query)
+        table = wire.get(info.endpoints[0].ticket)
+        for schema in (info.schema, wire.schema(query), table.schema):
+            assert schema.field("email").metadata == {
+                b"neurolake.mask": b"partial", b"neurolake.reason": b"policy email",
+            }  # fmt: skip
+            assert not schema.field("id").metadata
+            assert not schema.field("loud").metadata
+        assert info.total_records == -1
+
+
+class TestRecords:
+    def test_every_statement_is_in_the_audit_log_without_values(self, service: Service) -> None:
+        with embedded(service) as ann:
+            ann("SELECT email FROM people WHERE name = 'name7'")
+            code_of(ann, "SELECT * FROM vault")
+        rows = owner(service.engine)(
+            "SELECT event, details FROM neurolake.audit WHERE user_name = 'ann' AND event IN ('decision', 'denied')"
+        )
+        assert [event for event, _ in rows] == ["decision", "denied"]
+        assert '"people.email":"partial"' in rows[0][1]
+        assert "name7" not in str(rows)
+
+    def test_explain_policy_says_what_is_decided(self, service: Service) -> None:
+        call = "CALL neurolake.explain_policy('SELECT * FROM people', role => 'analyst')"
+        decided = {row[2]: (row[3], row[4]) for row in owner(service.engine)(call)}
+        assert decided["email"] == ("partial", "email")
+        assert decided["ssn"] == ("absent", "ssn")
+        assert decided["id"] == ("allow", None)
+        denied = owner(service.engine)("CALL neurolake.explain_policy('SELECT * FROM vault', role => 'analyst')")
+        assert [row[3] for row in denied] == ["denied"]
+        with embedded(service) as ann:
+            own = {row[2]: row[3] for row in ann("CALL neurolake.explain_policy('SELECT * FROM people')")}
+            assert "ssn" not in own
+            assert code_of(ann, call.replace("analyst", "writer")) == "access_denied"
+
+    def test_explain_shows_decisions_and_no_plan(self, service: Service) -> None:
+        with embedded(service) as ann:
+            rows = dict(ann("EXPLAIN SELECT email FROM people"))
+            assert set(rows) == {"neurolake_sql", "neurolake_columns people"}
+            assert "email: partial" in rows["neurolake_columns people"]
+            assert code_of(ann, "EXPLAIN ANALYZE SELECT 1") == "statement_denied"
+
+
+def test_it_holds_after_a_restart(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "lake")
+    service = Service(Home.open(tmp_path / "lake"), load(tmp_path / "lake", flags=FLAGS))
+    service.start()
+    owner(service.engine)("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'token')")
+    with embedded(service) as ann:
+        before = ann("SELECT name FROM people ORDER BY id")
+        ann("SET ROLE writer")
+        ann("INSERT INTO orders VALUES (100, 1, 1)")
+    service.stop()
+    again = Service(Home.open(tmp_path / "lake"), load(tmp_path / "lake", flags=FLAGS))
+    again.start()
+    with driver(again) as ann:
+        assert ann("SELECT name FROM people ORDER BY id") == before
+        assert ann("SELECT count(*) FROM orders") == [(21,)]
+    again.stop()
