@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -268,6 +269,19 @@ class TestSessions:
         for thread in threads:
             thread.join()
         assert set(seen) == {("admin", (("ada@example.org",),)), ("staff", None)}
+
+
+def test_users_of_a_home_that_knew_one_role_only(tmp_path: Path) -> None:
+    with neurolake.connect(tmp_path / "lake") as lake:
+        assert isinstance(lake, EmbeddedLake)
+        with lake.engine.store.durable() as db:
+            db.execute("DELETE FROM facts WHERE name = 'user_roles'")
+            db.execute("INSERT INTO users VALUES ('admin', NULL, 'admin', 0)")
+    for _ in range(2):
+        with neurolake.connect(tmp_path / "lake") as lake:
+            assert isinstance(lake, EmbeddedLake)
+            assert lake.engine.governance.principal("admin").is_admin
+            assert lake.sql("SELECT role, roles FROM neurolake.users").fetchall() == [("admin", ["admin"])]
 
 
 class TestWhoMayCall:

@@ -244,6 +244,21 @@ class TestUntilTheMetadataKnows:
         assert lake.engine.versions(lake.session) != before
         assert lake.engine.execute(plan).fetchall() == [(0,)]
 
+    def test_a_crash_before_the_metadata_knew(self, tmp_path: Path) -> None:
+        """The tables have changed, and so has the outbox, in one transaction; nothing else was done."""
+        with open_with_people(tmp_path / "lake") as lake:
+            cursor = lake.engine.instance.cursor()
+            cursor.run("BEGIN")
+            cursor.run("CREATE OR REPLACE TABLE lake.people (id BIGINT, email VARCHAR, pay BIGINT)")
+            lake.engine.outbox.append(cursor, "q", "CREATE TABLE", "main.people", "owner")
+            cursor.run("COMMIT")
+            assert shown(lake) == OPEN
+        with neurolake.connect(tmp_path / "lake") as again:
+            assert isinstance(again, EmbeddedLake)
+            assert shown(again) == CLOSED
+            events = again.sql("SELECT event, query_id FROM neurolake.audit WHERE event = 'create_table'").fetchall()
+            assert events == [("create_table", "q")]
+
     def test_an_event_is_followed_once(self, lake: EmbeddedLake) -> None:
         """A crash between applying an event and forgetting it must not take away what was granted since."""
         run(lake, "DROP TABLE people", "CREATE TABLE people (id BIGINT, email VARCHAR, pay BIGINT)")
