@@ -293,8 +293,17 @@ class _Stream:
             if batch is None:
                 self._result = next(self._rest, None)
             elif batch.num_rows:
-                self._pieces = list(self._cut(self._fitted(batch)))[::-1]
+                self._pieces = self._cut_up(batch)
         return self._pieces.pop()
+
+    def _cut_up(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """The pieces of a batch, the last one first."""
+        assert self._result is not None
+        try:
+            return list(self._cut(self._fitted(batch)))[::-1]
+        except errors.LimitReached as problem:
+            problem.query_id = self._result.query_id
+            raise
 
     def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if batch.schema.types == self._schema.types:
