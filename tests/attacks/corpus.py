@@ -473,6 +473,125 @@ SELECT * FROM
 ;
 """
 
+WRITES = """
+INSERT INTO orders SELECT id, id, salary FROM people
+INSERT INTO orders SELECT id, id, length(email) FROM people
+INSERT INTO orders SELECT id, id, (SELECT count(*) FROM secrets) FROM people
+INSERT INTO orders VALUES (1000, 1, (SELECT max(salary) FROM people))
+INSERT INTO orders VALUES (1000, 1, 1) RETURNING *
+INSERT INTO orders VALUES (1000, 1, 1) RETURNING (SELECT max(s) FROM lake.main.secrets)
+INSERT INTO people (id, region) VALUES (1000, 'north') RETURNING *
+INSERT INTO people (id, region) VALUES (1000, 'north') RETURNING salary, ssn
+INSERT INTO people (id, region) VALUES (1000, 'north') RETURNING people
+INSERT INTO people (id, region, dna) VALUES (1000, 'north', 'x')
+INSERT INTO people SELECT * FROM people
+INSERT INTO people BY NAME SELECT * FROM people
+INSERT INTO people BY NAME SELECT 1 AS id, 'x' AS dna
+INSERT INTO people VALUES (DEFAULT)
+INSERT INTO people DEFAULT VALUES
+INSERT OR IGNORE INTO people (id) VALUES (1)
+INSERT OR REPLACE INTO people (id) VALUES (1)
+INSERT INTO people (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET region = ssn
+INSERT INTO people (id) VALUES (CAST((SELECT max(s) FROM secrets) AS INTEGER))
+INSERT INTO lake.main.people (id) SELECT count(*) FROM lake.main.people
+INSERT INTO neurolake.users VALUES ('eve')
+INSERT INTO information_schema.tables VALUES ('x')
+INSERT INTO customers VALUES (1, 'x', 'y')
+INSERT INTO v_people (id) VALUES (1)
+INSERT INTO secrets VALUES ('x')
+INSERT INTO other.vault VALUES ('x')
+INSERT INTO __neurolake.outbox VALUES ('', '', '', '', '', 0)
+INSERT INTO "/tmp/x.csv" VALUES (1)
+WITH x AS (SELECT * FROM secrets) INSERT INTO orders SELECT 1, 1, 1 FROM x
+WITH people AS (SELECT 1 AS id) INSERT INTO orders SELECT id, id, id FROM people
+WITH x AS (DELETE FROM people RETURNING *) INSERT INTO orders SELECT 1, 1, 1 FROM x
+INSERT INTO orders VALUES (1, 1, 1)) SELECT * FROM secrets --
+INSERT INTO orders VALUES (1, 1, 1)), y AS (SELECT * FROM secrets) SELECT * FROM y --
+INSERT INTO orders VALUES (1, 1, 1) /* ) SELECT * FROM secrets -- */
+INSERT INTO orders SELECT 1, 1, 1; DROP TABLE people
+UPDATE people SET region = region || salary
+UPDATE people SET region = ssn
+UPDATE people SET region = (SELECT ssn)
+UPDATE people SET region = (SELECT max(s) FROM secrets)
+UPDATE people SET region = 'x' WHERE salary > 0
+UPDATE people SET region = 'x' WHERE ssn LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE people.ssn LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE main.people.ssn LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE lake.main.people.ssn LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE __neurolake_target.ssn LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE (SELECT __neurolake_target.ssn) LIKE '%ALPHA%'
+UPDATE people AS __neurolake_target SET region = 'x' WHERE ssn LIKE '%ALPHA%'
+UPDATE people p SET region = 'x' WHERE p.email LIKE '%ALPHA%'
+UPDATE people SET region = 'x' WHERE EXISTS (SELECT 1 FROM orders o WHERE o.amount < salary)
+UPDATE people SET region = 'x' FROM orders o WHERE o.amount < salary
+UPDATE people SET region = 'x' FROM secrets
+UPDATE people SET region = o.email FROM people o WHERE o.id = people.id
+UPDATE people SET region = CASE WHEN email LIKE '%ALPHA%' THEN 'a' ELSE 'b' END
+UPDATE people SET region = 'x' RETURNING *
+UPDATE people SET region = 'x' RETURNING ssn
+UPDATE people SET region = 'x' RETURNING salary, email, note
+UPDATE people SET region = 'x' RETURNING upper(email)
+UPDATE people SET salary = salary + 1
+UPDATE people SET salary = 1
+UPDATE people SET dna = 'x'
+UPDATE people SET nowhere = 'x'
+UPDATE people SET rowid = 1
+UPDATE people SET region = 'x' WHERE rowid = 11
+UPDATE people SET region = 'x' WHERE __neurolake_row > 5
+UPDATE people SET id = 1 / (id - 11)
+UPDATE people SET id = CAST(region AS INTEGER)
+UPDATE orders SET amount = (SELECT sum(salary) FROM people)
+UPDATE orders SET amount = 0 WHERE id = (SELECT count(*) FROM people)
+UPDATE customers SET country = email
+UPDATE v_people SET region = 'x'
+UPDATE secrets SET s = 'x'
+WITH x AS (SELECT * FROM secrets) UPDATE orders SET amount = 1 FROM x
+DELETE FROM people WHERE ssn LIKE '%ALPHA%'
+DELETE FROM people WHERE salary > 0
+DELETE FROM people WHERE people.ssn LIKE '%ALPHA%'
+DELETE FROM people p WHERE (SELECT p.ssn) LIKE '%ALPHA%'
+DELETE FROM people WHERE EXISTS (SELECT 1 WHERE ssn LIKE '%ALPHA%')
+DELETE FROM people WHERE id IN (SELECT id FROM orders WHERE ssn LIKE '%ALPHA%')
+DELETE FROM people WHERE email LIKE '%ALPHA%' OR true
+DELETE FROM people USING orders o WHERE o.amount < people.salary
+DELETE FROM people USING secrets
+DELETE FROM people RETURNING *
+DELETE FROM people RETURNING ssn, salary
+DELETE FROM people WHERE 1 / (id - 11) > 0
+DELETE FROM people WHERE CAST(region AS INTEGER) = 1
+DELETE FROM people
+TRUNCATE people
+DELETE FROM secrets
+DELETE FROM customers
+DELETE FROM __neurolake.outbox
+MERGE INTO orders USING people ON orders.id = people.id WHEN MATCHED THEN UPDATE SET amount = people.salary
+CREATE TABLE lab.t AS SELECT * FROM people
+CREATE TABLE lab.t AS SELECT ssn FROM people
+CREATE TABLE lab.t AS SELECT * FROM secrets
+CREATE TABLE lab.t AS FROM lake.main.secrets
+CREATE OR REPLACE TABLE people AS SELECT 1 AS one
+CREATE TABLE lab.t (a INTEGER DEFAULT 1)
+CREATE TABLE lab.t (a INTEGER CHECK (a IN (SELECT count(*) FROM secrets)))
+CREATE TABLE lab.t (a INTEGER GENERATED ALWAYS AS (leak()))
+CREATE TABLE lab.t (a mood)
+CREATE TABLE lab.t (a ENUM (SELECT s FROM secrets))
+CREATE TABLE lab.t (a INTEGER) AS SELECT 1
+CREATE TABLE lab.t (a INTEGER, FOREIGN KEY (a) REFERENCES people (id))
+CREATE TABLE lab.t (a INTEGER); SELECT * FROM secrets
+CREATE TABLE lab.__neurolake_t (a INTEGER)
+CREATE TABLE neurolake.t (a INTEGER)
+CREATE TABLE main.t AS SELECT 1 AS one
+CREATE TABLE elsewhere.main.t AS SELECT 1 AS one
+CREATE TEMP TABLE t AS SELECT * FROM people
+CREATE TEMP TABLE t AS SELECT * FROM secrets
+CREATE TEMP TABLE __neurolake_v_0 AS SELECT 1 AS one
+CREATE TEMP TABLE people AS SELECT ssn FROM lake.main.people
+CREATE TEMP TABLE people AS SELECT id, 'own' AS region FROM people
+DROP TABLE people
+DROP TABLE IF EXISTS secrets
+DROP TABLE temp.people
+"""
+
 LEGITIMATE = """
 SELECT 1
 SELECT 1 + 1 AS two, 'text' AS t, DATE '2026-01-01' AS d
@@ -612,3 +731,5 @@ ATTACKS: tuple[str, ...] = tuple(
     + lines(STATEMENTS)
 )
 LEGAL: tuple[str, ...] = tuple(lines(LEGITIMATE))
+WRITE_ATTACKS: tuple[str, ...] = tuple(lines(WRITES))
+"""What a role that may write to `people` and `orders` tries, each in a transaction that is rolled back."""

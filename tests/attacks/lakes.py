@@ -46,7 +46,7 @@ def served(path: Path, which: int) -> Iterator[Served]:
     service.start()
     lake = Served(service, MARKS[which], NUMBERS[which])
     try:
-        for statement in [*_data(lake, which), _source(path, lake), *_rules()]:
+        for statement in [*_data(lake, which), _source(path, lake), *_rules(), *MACROS]:
             lake.admin(statement)
         # Tokens of the same value are the same in both.
         service.engine.store.set_fact("mask_key_1", "ab" * 32)
@@ -86,14 +86,19 @@ def _data(lake: Served, which: int) -> list[str]:
         f"CREATE TABLE other.vault AS SELECT 'v{mark}' AS v",
         "CREATE VIEW v_people AS SELECT * FROM people",
         "CREATE SEQUENCE numbers",
-        "CREATE MACRO leak() AS (SELECT max(s) FROM lake.main.secrets)",
-        "CREATE MACRO lower(x) AS (SELECT max(s) FROM lake.main.secrets)",
-        "CREATE MACRO md5(x) AS (SELECT max(s) FROM lake.main.secrets)",
-        "CREATE MACRO sha256(x) AS x",
-        "CREATE MACRO split_part(a, b, c) AS a",
-        "CREATE MACRO all_people() AS TABLE SELECT * FROM lake.main.people",
-        "CREATE MACRO range(x) AS TABLE SELECT * FROM lake.main.secrets",
     ]
+
+
+MACROS = (
+    "CREATE MACRO leak() AS (SELECT max(s) FROM lake.main.secrets)",
+    "CREATE MACRO lower(x) AS (SELECT max(s) FROM lake.main.secrets)",
+    "CREATE MACRO md5(x) AS (SELECT max(s) FROM lake.main.secrets)",
+    "CREATE MACRO sha256(x) AS x",
+    "CREATE MACRO split_part(a, b, c) AS a",
+    "CREATE MACRO all_people() AS TABLE SELECT * FROM lake.main.people",
+    "CREATE MACRO range(x) AS TABLE SELECT * FROM lake.main.secrets",
+)
+"""What would betray everything, were it called in place of the engine's own functions."""
 
 
 def _source(path: Path, lake: Served) -> str:
@@ -125,6 +130,12 @@ def _rules() -> list[str]:
         ),
         "CALL neurolake.set_policy('customers_email', 'analyst', 'column:customers.email', 'null')",
         "CALL neurolake.set_row_filter('north', 'analyst', 'people', 'region = neurolake.attribute(''region'')')",
+        "CREATE SCHEMA lab",
+        "CALL neurolake.create_role('writer', ['analyst'])",
+        *(f"CALL neurolake.grant('write', '{table}', 'writer')" for table in ("people", "orders", "customers")),
+        *(f"CALL neurolake.grant('{right}', 'schema:lab', 'writer')" for right in ("read", "write", "create")),
+        f"CALL neurolake.create_user('wil', '{USER_PASSWORD}', ['writer'])",
+        "CALL neurolake.set_attribute('wil', 'region', 'north')",
         f"CALL neurolake.create_user('ann', '{USER_PASSWORD}', ['analyst'])",
         "CALL neurolake.set_attribute('ann', 'region', 'north')",
     ]

@@ -14,7 +14,7 @@ import pyarrow.flight as paflight
 import pytest
 from contract.wire import Wire, command
 
-from attacks.corpus import ATTACKS, LEGAL
+from attacks.corpus import ATTACKS, LEGAL, WRITE_ATTACKS
 from attacks.lakes import MARKS, NUMBERS, USER_PASSWORD, Served
 
 QUERY_ID = re.compile(r"query [0-9a-f]{20}|\b[0-9a-f]{20}\b|_neurolake__[0-9a-f]{12}|id [0-9a-f]{12}")
@@ -108,6 +108,31 @@ def test_attacks_bring_nothing_out(wires: tuple[Wire, Wire], statements: tuple[s
         first, second = compare(wires, sql)
         if canonical(first) != canonical(second):
             different.append((sql, canonical(first), canonical(second)))
+    assert different == []
+
+
+LOOKS = (
+    "SELECT * FROM people ORDER BY ALL",
+    "SELECT * FROM orders ORDER BY ALL",
+    "SELECT * FROM t ORDER BY ALL",
+    "SELECT table_name FROM information_schema.tables ORDER BY ALL",
+)
+
+
+@pytest.mark.parametrize("statements", blocks(WRITE_ATTACKS, 30), ids=lambda block: block[0][:40])
+def test_writes_bring_nothing_out(lakes: tuple[Served, Served], statements: tuple[str, ...]) -> None:
+    wires = tuple(Wire(f"grpc://127.0.0.1:{lake.service.port}", "wil", USER_PASSWORD) for lake in lakes)
+    different = []
+    for sql in statements:
+        attempt(wires[0], "BEGIN"), attempt(wires[1], "BEGIN")
+        first, second = compare((wires[0], wires[1]), sql)
+        if canonical(first) != canonical(second):
+            different.append((sql, canonical(first), canonical(second)))
+        for look in LOOKS if not first.error else ():
+            one, two = compare((wires[0], wires[1]), look)
+            if canonical(one) != canonical(two):
+                different.append((f"{sql}; {look}", canonical(one), canonical(two)))
+        attempt(wires[0], "ROLLBACK"), attempt(wires[1], "ROLLBACK")
     assert different == []
 
 
