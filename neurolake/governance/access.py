@@ -6,6 +6,7 @@ table is read when a statement names it. So a lake of ten thousand tables costs 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from neurolake.sql.text import Name
 ADMIN = "admin"
 PRIVILEGES = ("read", "write", "create", "call", "admin")
 """`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
+WHOLE_KEPT_S = 30.0
+"""How long a picture remembers the facts of every table."""
 TABLES_KEPT_MAX = 2_000
 """How many tables' facts a picture remembers; what it forgets is read again."""
 
@@ -67,6 +70,7 @@ class Access:
         self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
         self._lineages: dict[str, tuple[str, ...]] = {}
         self._facts: dict[Name, Facts] = {}
+        self._whole_until = 0.0
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -89,6 +93,8 @@ class Access:
     def facts(self, table: Name) -> Facts:
         """What is known about one table."""
         name = table.fold()
+        if self._whole_until and self._whole_until < time.monotonic():
+            self._facts, self._whole_until = {}, 0.0
         found = self._facts.get(name)
         if found is None:
             if len(self._facts) >= TABLES_KEPT_MAX:
@@ -101,9 +107,10 @@ class Access:
         return frozenset(tag for of, tag in self._schema_tags if of == schema)
 
     def read_all(self) -> None:
-        """Read the facts of every table at once: for who lists the whole catalog. Once a version."""
+        """Read the facts of every table at once, for who lists the whole catalog; they are kept for a while."""
         if not isinstance(self._facts, _Whole):
             self._facts = _Whole(facts.read_all(self._store))
+            self._whole_until = time.monotonic() + WHOLE_KEPT_S
 
     def sees(self, principal: Principal, table: Name) -> bool:
         """Whether a principal may read a table or any column of it: whether they may know that it is there."""
