@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -35,7 +34,7 @@ def scan(target: Target, table: str | None, all_: bool, full: bool, only_new: bo
     if (table is None) != all_:
         raise click.UsageError("Name one table, or say --all.")
     with target.open() as lake, Waiting("Scanning", lake):
-        found = lake.call("scan_pii", table_name=table, full=full, only_new=only_new)
+        found = lake.pii.scan(table, full=full, only_new=only_new)
     print_rows(found.drop_columns(["sample_size", "detector"]), as_json)
 
 
@@ -54,7 +53,7 @@ def report(target: Target, table: str | None, format_: str, output: Path | None,
     if output is not None and format_ != "html":
         raise click.UsageError("--output goes with --format html.")
     with target.open() as lake:
-        found = lake.call("pii_findings", table_name=table)
+        found = lake.pii.findings(table)
         columns = lake.sql("SELECT table_name, column_name, pii_status FROM neurolake.columns").arrow().to_pylist()
     if format_ == "table":
         print_rows(found if as_json else found.drop_columns(["sample_size", "detector"]), as_json)
@@ -85,10 +84,7 @@ def protect(target: Target, table: str, apply_: bool, as_json: bool) -> None:
       neurolake pii protect customers --apply
     """
     with target.open() as lake:
-        proposed = lake.call("propose_policies", table)
-        for row in proposed.to_pylist() if apply_ else ():
-            options = json.loads(row["options"]) or None
-            lake.call("set_policy", row["name"], row["role"], row["target"], row["action"], options)
+        proposed = lake.pii.protect(table, apply=apply_)
     print_rows(proposed, as_json)
     if not as_json and proposed.num_rows:
         said = "These policies hold now." if apply_ else "Nothing was changed; --apply sets these policies."

@@ -250,6 +250,13 @@ class SettingValues:
         reload="live",
         choices=("off", "made"),
     )
+    pii_literals: str = _row(
+        "off",
+        "Personal data written into statements. redact: hidden in history and wherever a statement is shown. refuse:"
+        " such a statement is refused; values belong in parameters.",
+        reload="live",
+        choices=("off", "redact", "refuse"),
+    )
     pii_recognisers: str = _row(
         "",
         "A file of recognisers of your own for scan_pii. Empty: recognisers.toml in the home folder, if it is there.",

@@ -32,6 +32,7 @@ from neurolake.governance.views import SecureViews
 from neurolake.history import History, state_of
 from neurolake.home import Home
 from neurolake.outbox import Outbox
+from neurolake.pii import literals
 from neurolake.query import Alive, Kind, Plan, Principal, Request, Values, Versions, evolve, new_query_id
 from neurolake.result import Limits, Result
 from neurolake.session import Session
@@ -200,6 +201,8 @@ class Engine:
         """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
         if request.asker is not request.session.principal:
             request = evolve(request, asker=request.session.principal)
+        if self.settings.pii_literals == "refuse":
+            literals.refuse(request.text)
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
             return evolve(known, request=request)
@@ -250,7 +253,7 @@ class Engine:
             request.query_id or new_query_id(),
             request.session.principal,
             request.client,
-            statements.cautious(request.text, procedures.secretive()),
+            self._text_to_keep(request),
             time.perf_counter() + timeout_s if timeout_s else None,
             alive,
         )
@@ -259,6 +262,10 @@ class Engine:
         if request.session.closed:  # asked after it is shown as running: who ends a session stops what is shown
             activity.stop(errors.Cancelled("The session has ended."))
         return activity
+
+    def _text_to_keep(self, request: Request) -> str:
+        text = statements.cautious(request.text, procedures.secretive())
+        return text if self.settings.pii_literals == "off" else literals.redacted(text)
 
     def _fail(self, activity: Activity, error: BaseException) -> None:
         problem = activity.problem if isinstance(error, errors.NeuroLakeError) and activity.problem else error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ LOOKALIKES: Mapping[str, tuple[re.Pattern[str], float]] = {
     "PHONE_NUMBER": (re.compile(r"\d\d?[-/. ]\d\d?[-/. ](?:19|20)\d\d|(?:19|20)\d\d[-/. ]\d\d[-/. ]\d\d"), 0.3),
 }
 """Cells that something else has, and the share of them that speaks against a kind."""
+
+
+_DAY = re.compile(
+    r"(?:((?:19|20)\d\d)([-/.]?)(?:0[1-9]|1[0-2])\2(?:0[1-9]|[12]\d|3[01])"
+    r"|\d\d?[-/. ](?:\d\d?|[A-Za-z]{3,9})[-/., ]{1,2}((?:19|20)\d\d))(?:[ T]00:00:00)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def classify(cursor: Cursor, leaves: Sequence[Leaf], custom: Mapping[str, Kind] 
             if ((place, entity) in counted or (place, entity) in said)
             and (found := _judge(kind, leaf, title, counted.get((place, entity), NONE), said.get((place, entity), 0)))
         ]
-        candidates += _person(leaf, title)
+        candidates += _person(leaf, title) + _birth(leaf, title)
         if candidates:
             verdicts.append(_confirmed(max(candidates, key=lambda found: found.rank)))
         elif (other := _of_presidio(leaf, title)) is not None:
@@ -162,6 +169,21 @@ def _person(leaf: Leaf, title: Title) -> list[Verdict]:
         confidence = 0.62 + 0.2 * known + (0.15 if said else 0.08 if weakly else 0)
         spoken = ", name" if said or weakly else ""
         return [Verdict(leaf, "PERSON", confidence, f"known names {known:.2f}{spoken}", known, said)]
+    return []
+
+
+def _birth(leaf: Leaf, title: Title) -> list[Verdict]:
+    """Days that spread as births do: over decades, hardly any in the last fourteen years. It is no proof."""
+    if leaf.type == "other" or len(leaf.values) < CONTROL_CELLS_MIN or title.speaks_against():
+        return []
+    matches = [match for match in map(_DAY.fullmatch, leaf.values) if match]
+    if len(matches) < 0.8 * len(leaf.values):
+        return []
+    years = sorted(int(match[1] or match[3]) for match in matches)
+    early, late, now = years[len(years) // 10], years[len(years) * 9 // 10], datetime.datetime.now(datetime.UTC).year
+    if now - 110 <= early <= now - 45 and late <= now - 14 and late - early >= 30 and years[-1] <= now:
+        share = len(matches) / len(leaf.values)
+        return [Verdict(leaf, "DATE_OF_BIRTH", 0.66, f"days from {early} to {late}, as births spread", share)]
     return []
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import neurolake
+from neurolake import errors
 from neurolake.cli import run
 
 # Every name that is looked up and every connection that is made is told to an audit hook, by whatever library.
@@ -20,6 +21,7 @@ met = []
 sys.addaudithook(lambda event, given: met.append((event, given)) if event.startswith("socket.") else None)
 import socket
 import neurolake
+from neurolake import errors
 from neurolake.cli import run
 rows = [{"mail": f"a{i}@some-company.co.uk", "phone": f"+49 30 12{i:05}", "site": f"https://{i}.example.com/x",
          "iban": "DE89370400440532013000", "nine": str(123456789 + i)} for i in range(100)]
@@ -167,3 +169,19 @@ def test_the_helper_does_what_the_procedures_do() -> None:
         assert lake.pii.scan("people").equals(lake.pii.findings())
         assert lake.pii.protect("people", apply=True)["action"].to_pylist() == ["partial"]
         assert lake.sql("SELECT count(*) FROM neurolake.policies").fetchall() == [(1,)]
+
+
+def test_personal_literals_are_hidden_in_the_history_or_refused() -> None:
+    text = "SELECT count(*) FROM (VALUES ('ann@example.org')) v(mail) WHERE mail = 'ann@example.org' AND 'x' <> 'y'"
+    with neurolake.connect(":memory:", pii_literals="redact") as lake:
+        assert lake.sql(text).fetchall() == [(1,)]
+        (kept,) = lake.sql("SELECT sql FROM neurolake.queries WHERE sql LIKE '%VALUES%'").fetchall()[0]
+        assert kept == text.replace("ann@example.org", "***")
+    with neurolake.connect(":memory:", pii_literals="refuse") as lake:
+        with pytest.raises(errors.InvalidRequest) as problem:
+            lake.sql(text)
+        assert problem.value.code == "literal_personal"
+        assert "ann@" not in str(problem.value)
+        bound = "SELECT ? = 'x'"
+        assert lake.sql(bound, ["ann@example.org"]).fetchall() == [(False,)]
+        assert not lake.sql("SELECT 1 FROM neurolake.queries WHERE contains(sql, ?)", ["ann@"]).fetchall()
