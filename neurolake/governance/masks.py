@@ -150,6 +150,10 @@ def _ip_prefix(options: Mapping[str, Any], column: str, kind: str) -> str:
 
 
 def _v4(text: str, bits: int) -> str:
+    if bits % 8 == 0:
+        kept = bits // 8
+        pattern, zeros = rf"^((?:\d+\.){{{min(kept, 3)}}})" + (".*" if kept < 4 else ""), ".".join("0" * (4 - kept))
+        return call("regexp_replace", text, literal(pattern), literal(rf"\1{zeros}")) + f" || '/{bits}'"
     parts = []
     for place in range(4):
         part = f"TRY_CAST({call('split_part', text, literal('.'), str(place + 1))} AS INTEGER)"
@@ -159,24 +163,30 @@ def _v4(text: str, bits: int) -> str:
 
 
 def _v6(text: str, bits: int) -> str:
-    """The groups before a `::` count from the front, those behind it from the end; what is between them is zero."""
-    groups = []
-    split = call("string_split", text, literal("::"))
-    head = call("string_split", f"{split}[1]", "':'")
-    tail = call("string_split", f"coalesce({split}[2], '')", "':'")
-    behind = f"(CASE WHEN {split}[2] IS NULL OR {split}[2] = '' THEN 0 ELSE {call('len', tail)} END)"
-    for place in range(8):
-        wanted = min(16, max(0, bits - 16 * place))
-        if not wanted:
-            break
-        found = f"coalesce(nullif({head}[{place + 1}], ''), CASE WHEN {place} >= 8 - {behind} "
-        found += f"THEN {tail}[{place + 1} - 8 + {behind}] END, '0')"
-        number = f"TRY_CAST('0x' || {found} AS INTEGER)"
-        groups.append(call("lower", call("to_hex", _leading(number, wanted, 16))))
-    colons = [piece for group in groups for piece in (group, "':'")]
-    if len(groups) == 8:
-        return _joined(*colons[:-1], literal(f"/{bits}"))
-    return _joined(*(colons or ["':'"]), "':'", literal(f"/{bits}"))
+    """The groups behind a `::` count from the end, and what it stands for is zero.
+
+    A lambda over a list of one element names a value once that the expression needs several times.
+    """
+    halves = call("string_split", text, "'::'")
+    behind = call("string_split", "h[2]", "':'")
+    tail = f"CASE WHEN coalesce(h[2], '') = '' THEN CAST([] AS VARCHAR[]) ELSE {behind} END"
+    head = call("string_split", "h[1]", "':'")
+    padded = call("list_resize", head, f"greatest(0, 8 - {call('len', 't')})", "'0'")
+    groups = _let("h", halves, _let("t", tail, call("list_concat", padded, "t")))
+    shown = []
+    for place in range(-(-bits // 16)):
+        number = f"TRY_CAST('0x' || coalesce(nullif(g[{place + 1}], ''), '0') AS INTEGER)"
+        part = _leading(number, min(16, bits - 16 * place), 16)
+        shown += [call("lower", call("to_hex", part)), "':'"]
+    if len(shown) == 16:
+        joined = _joined(*shown[:-1], literal(f"/{bits}"))
+    else:
+        joined = _joined(*(shown or ["':'"]), "':'", literal(f"/{bits}"))
+    return _let("g", groups, joined)
+
+
+def _let(name: str, value: str, expression: str) -> str:
+    return f"{call('list_transform', f'[{value}]', f'lambda {name}: {expression}')}[1]"
 
 
 def _leading(number: str, bits: int, width: int) -> str:
