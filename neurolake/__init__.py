@@ -31,6 +31,8 @@ def connect(
     password: str | None = None,
     token: str | None = None,
     tls_ca: str | Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     **settings: object,
 ) -> Lake:
     """Open a lake.
@@ -39,6 +41,8 @@ def connect(
         target: a home folder, made if missing; ":memory:" for one that keeps nothing; or the address of a server,
             grpc://host:port or grpc+tls://host:port.
         user, password, token, tls_ca: for a server: who you are, and the certificate authority you trust.
+        tls_cert, tls_key: for a server's port for client certificates: yours and its key, PEM files. For a folder they
+            are settings like any other.
         settings: for a folder: settings over those of its neurolake.toml, such as `threads=2`.
 
     Raises:
@@ -52,10 +56,13 @@ def connect(
             )
         from neurolake.remote import RemoteLake
 
-        return RemoteLake.open(str(target), user=user, password=password, token=token, tls_ca=tls_ca)
+        return RemoteLake.open(
+            str(target), user=user, password=password, token=token, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+        )
     from neurolake.lake import EmbeddedLake
 
-    return EmbeddedLake.open(target, **settings)
+    files = {"tls_cert": tls_cert, "tls_key": tls_key}
+    return EmbeddedLake.open(target, **{name: str(path) for name, path in files.items() if path}, **settings)
 
 
 def __getattr__(name: str) -> Any:

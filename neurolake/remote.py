@@ -77,12 +77,14 @@ class RemoteLake(Lake):
         password: str | None = None,
         token: str | None = None,
         tls_ca: str | Path | None = None,
+        tls_cert: str | Path | None = None,
+        tls_key: str | Path | None = None,
         verify: bool = True,
     ) -> RemoteLake:
         """Connect and log in, with a token or with a user and password.
 
         Args:
-            uri, user, password, token, tls_ca: as in `neurolake.connect`.
+            uri, user, password, token, tls_ca, tls_cert, tls_key: as in `neurolake.connect`.
             verify: whether the server must prove who it is. Only where the connection cannot leave this machine is
                 there no need to.
 
@@ -100,6 +102,9 @@ class RemoteLake(Lake):
             options |= {"username": user, "password": password or ""}
         if tls_ca is not None:
             options["adbc.flight.sql.client_option.tls_root_certs"] = _pem(Path(tls_ca))
+        if tls_cert is not None and tls_key is not None:
+            options["adbc.flight.sql.client_option.mtls_cert_chain"] = _pem(Path(tls_cert))
+            options["adbc.flight.sql.client_option.mtls_private_key"] = _pem(Path(tls_key))
         if not verify:
             options["adbc.flight.sql.client_option.tls_skip_verify"] = "true"
         return cls(uri.rstrip("/"), options)
@@ -365,5 +370,5 @@ def _pem(path: Path) -> str:
         return path.expanduser().read_text()
     except (OSError, UnicodeDecodeError):
         raise errors.InvalidRequest(
-            f"The certificate authority {path} cannot be read.", code="tls_ca", next_step="Name a PEM file."
+            f"The file {path} cannot be read.", code="tls_ca", next_step="Name a PEM file."
         ) from None

@@ -359,6 +359,14 @@ class TestSessions:
             "Flight returned internal error, with message: Invalid metadata",  # by gRPC itself
         )  # fmt: skip
 
+    def test_a_token_with_every_call_takes_one_session(self, service: Service, wire: Wire) -> None:
+        with connected(service) as admin:
+            (row,) = admin.call("create_token", "ada").to_pylist()
+            before = len(service.sessions)
+            for _ in range(5):
+                wire.ask(f"Bearer {row['token']}".encode())
+            assert len(service.sessions) == before + 1
+
     def test_no_header_at_all(self, service: Service) -> None:
         with paflight.connect(uri(service)) as client:
             descriptor = paflight.FlightDescriptor.for_command(command("CommandStatementQuery", query=SQL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -26,6 +27,7 @@ import neurolake
 from flight import tls
 from flight.service import Service
 from neurolake import errors
+from neurolake.cli import run
 from neurolake.config import load
 from neurolake.home import Home
 
@@ -130,6 +132,11 @@ class TestTls:
     def test_the_lakes_own_client(self, served: Served) -> None:
         with neurolake.connect(served.uri, user="admin", password=PASSWORD, tls_ca=served.folder / "ca.pem") as lake:
             assert lake.sql("SELECT 42").fetchall() == [(42,)]
+
+    def test_commands_find_their_way_to_it(self, served: Served, capfd: pytest.CaptureFixture[str]) -> None:
+        assert run(["health", "--lake", str(served.folder / "lake"), "--json"]) == 0
+        checks = json.loads(capfd.readouterr().out)["checks"]
+        assert {"server /livez", "server /readyz", "engine"} <= {check["part"] for check in checks}
 
     def test_no_port_speaks_in_the_clear(self, served: Served) -> None:
         plain = f"grpc://localhost:{served.service.port}"
@@ -247,6 +254,14 @@ class TestClientCertificates:
                 # A session of its own: there is no table of that name in it.
                 value(second, "CREATE TEMP TABLE mine AS SELECT 8 AS n")
                 assert (value(connection, "SELECT n FROM mine"), value(second, "SELECT n FROM mine")) == (7, 8)
+
+    def test_the_lakes_own_client(self, served: Served, clients_authority: Authority) -> None:
+        clients_authority.issue("admin").write(served.folder, "mine")
+        files = {"tls_ca": "ca.pem", "tls_cert": "mine.pem", "tls_key": "mine.key"}
+        with neurolake.connect(served.mtls_uri, **{name: served.folder / file for name, file in files.items()}) as lake:
+            assert lake.sql("SELECT user_name FROM neurolake.running").fetchall() == [("admin",)]
+        with pytest.raises(errors.InvalidRequest):
+            neurolake.connect(served.mtls_uri, tls_cert="nowhere.pem", tls_key="nowhere.key")
 
     def test_each_is_its_own_user(self, served: Served, clients_authority: Authority) -> None:
         with served.connect_by(clients_authority.issue("loader")) as connection:
