@@ -150,6 +150,20 @@ def drop(target: Target, name: str, row_filter: bool, as_json: bool) -> None:
     answer(f"Dropped {row['name']}.", row, as_json)
 
 
+@policy.command(cls=Command)
+@click.argument("sql")
+@click.option("--role", metavar="ROLE", help="As this role. [default: one's own]")
+@on_a_lake
+def explain(target: Target, sql: str, role: str | None, as_json: bool) -> None:
+    """Show what a role would see of a statement: its columns, masks and row filters. Nothing is run.
+
+    \b
+      neurolake policy explain "SELECT * FROM people" --role analyst
+    """
+    with target.open() as lake:
+        print_rows(lake.call("explain_policy", sql, role), as_json)
+
+
 @catalog.command(cls=Command)
 @click.argument("table", required=False)
 @on_a_lake

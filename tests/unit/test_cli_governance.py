@@ -111,6 +111,9 @@ def test_grants_policies_and_the_catalog_from_end_to_end(command: Run) -> None:
         ("ids", "analyst", "bucket"), ("mails", "*", "partial"), ("own", "*", "row_filter"),
     ]  # fmt: skip
     assert [row["object"] for row in rows(command, "policy", "grants")] == ["table:main.people"]
+    explained = command("policy", "explain", "SELECT * FROM people", "--role", "analyst")
+    assert "partial" in explained.out
+    assert explained.code == 0
     assert command("policy", "drop", "own", "--filter").code == 0
     assert command("policy", "drop", "own").code == 1
     assert command("policy", "revoke", "read", "people", "analyst").code == 0
