@@ -58,9 +58,11 @@ class Governance:
         """The picture that holds now."""
         found = self._access
         if found is None or found.version != self.version:
+            # Made outside the lock: it reads the store, whose own lock a change may hold that waits for this one.
+            found = Access(self.version, self.store, lambda name: self.unsettled(name))
             with self._lock:
-                found = Access(self.version, self.store, lambda name: self.unsettled(name))
-                self._access = found
+                if self._access is None or self._access.version <= found.version:
+                    self._access = found
         return found
 
     @contextmanager

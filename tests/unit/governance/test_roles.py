@@ -327,3 +327,34 @@ class TestWhoMayCall:
             "drop_user('root')", "revoke_role('admin', 'root')", "set_password('admin', 'another password')",
         ):  # fmt: skip
             assert refusal(lake, ann, f"CALL neurolake.{call}") == "access_denied"
+
+
+def test_changes_and_decisions_side_by_side(lake: EmbeddedLake) -> None:
+    """Many threads change, decide and fail at once: nothing waits for ever, and the log is whole."""
+    governance, problems = lake.engine.governance, list[BaseException]()
+
+    def work(number: int) -> None:
+        role = f"r{number}"
+        try:
+            lake.call("create_role", role)
+            for _ in range(5):
+                lake.call("grant", "read", "people", role)
+                assert lake.engine.access.may(Principal("x", role), "read", "people")
+                lake.call("revoke", "read", "people", role)
+                assert not lake.engine.access.may(Principal("x", role), "read", "people")
+                with pytest.raises(errors.NotFound):
+                    lake.call("revoke", "read", "people", role)
+                lake.sql(f"CREATE OR REPLACE TABLE t{number} (a INT)").close()
+        except BaseException as problem:
+            problems.append(problem)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not problems
+    assert not any(thread.is_alive() for thread in threads)
+    assert {problem for *_, problem in governance.audit.verify()} == {None}
+    assert governance.access.version == governance.version
