@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -15,10 +16,11 @@ from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, literal
 
 if TYPE_CHECKING:
+    from neurolake.activity import Activity
     from neurolake.catalog import Source
     from neurolake.engine import Engine
 
-__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "read", "short"]
+__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "read", "short"]
 
 SPOTS = 8
 SPOT_ROWS = 125
@@ -36,12 +38,29 @@ class Sample(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def read(engine: Engine, name: Name, new_since: frozenset[str] | None = None) -> Sample:
+@contextmanager
+def borrowed(engine: Engine, activity: Activity | None) -> Iterator[Cursor]:
+    """A cursor for the block, which ends with the statement that it works for."""
+    cursor = engine.instance.acquire()
+    try:
+        if activity is not None:
+            activity.use(cursor, "running")
+        yield cursor
+    finally:
+        if activity is not None:
+            activity.leave()
+        engine.instance.release(cursor)
+
+
+def read(
+    engine: Engine, name: Name, new_since: frozenset[str] | None = None, activity: Activity | None = None
+) -> Sample:
     """Take a sample of a table, view or source.
 
     Args:
         engine: whose table.
         name: which.
+        activity: the statement that asks, which may be cancelled.
         new_since: for a source, short hashes of files that were looked at before: the sample is of the
             others, and empty without any.
 
@@ -49,10 +68,8 @@ def read(engine: Engine, name: Name, new_since: frozenset[str] | None = None) ->
         NotFound: there is no such table.
     """
     source = engine.catalog.sources.get(name.fold())
-    sample: Sample = engine.instance.acquire_and(
-        lambda cursor: _managed(cursor, name) if source is None else _source(engine, cursor, source, new_since)
-    )
-    return sample
+    with borrowed(engine, activity) as cursor:
+        return _managed(cursor, name) if source is None else _source(engine, cursor, source, new_since)
 
 
 def _managed(cursor: Cursor, name: Name) -> Sample:

@@ -15,6 +15,8 @@ from neurolake.query import OWNER, Principal
 from neurolake.sources import relation
 
 if TYPE_CHECKING:
+    from neurolake._duckdb import Cursor
+    from neurolake.activity import Activity
     from neurolake.engine import Engine
     from neurolake.sql.text import Name
 
@@ -42,6 +44,7 @@ def scan(
     query_id: str = "",
     full: bool = False,
     only_new: bool = False,
+    activity: Activity | None = None,
 ) -> Scanned:
     """Classify every column of a table, view or source, and record it.
 
@@ -52,19 +55,22 @@ def scan(
         query_id: the statement that asked.
         full: read every row of text columns too, for personal data that only few rows hold.
         only_new: of a source that was scanned before, look only at files that have come since.
+        activity: the statement that asked, which may be cancelled.
 
     Raises:
         NotFound: there is no such table.
     """
     seen = _files_seen(engine, name) if only_new else None
-    sample = reading.read(engine, name, seen)
+    sample = reading.read(engine, name, seen, activity)
     leaves = samples.leaves(sample.rows)
     kinds = custom.load(engine)
-    verdicts: list[Verdict] = engine.instance.acquire_and(lambda cursor: classify.classify(cursor, leaves, kinds))
-    verdicts += engine.instance.acquire_and(lambda cursor: sparse(cursor, leaves, verdicts))
+    with reading.borrowed(engine, activity) as cursor:
+        verdicts = classify.classify(cursor, leaves, kinds)
+        verdicts += sparse(cursor, leaves, verdicts)
     findings = findings_of(name, verdicts)
     if full:
-        findings += _in_every_row(engine, name, sample.types, findings)
+        with reading.borrowed(engine, activity) as cursor:
+            findings += _in_every_row(engine, cursor, name, sample.types, findings)
     if (
         sample.rows.num_rows
     ):  # an empty table was not looked at: what comes into it stays closed until a scan has seen it
@@ -93,16 +99,15 @@ def findings_of(table: Name, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]
 
 
 def _in_every_row(
-    engine: Engine, name: Name, types: Mapping[str, str], findings: Sequence[Finding]
+    engine: Engine, cursor: Cursor, name: Name, types: Mapping[str, str], findings: Sequence[Finding]
 ) -> tuple[Finding, ...]:
     known = {one.column for one in findings}
     texts = [column for column, kind in types.items() if kind == "VARCHAR" and column not in known]
     source = engine.catalog.sources.get(name.fold())
     read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
-    found = engine.instance.acquire_and(lambda cursor: whole(cursor, read, texts))
     return tuple(
         Finding(name, column, FREE_TEXT, 0.75, evidence, share, cells, DETECTOR)
-        for column, share, evidence, cells in found
+        for column, share, evidence, cells in whole(cursor, read, texts)
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pyarrow as pa
 
+from neurolake import errors
 from neurolake.governance.facts import Finding
 from neurolake.governance.objects import LAKE, Object
 from neurolake.pii import masks
@@ -34,13 +36,34 @@ def scan_pii(context: Context, table_name: str | None = None, full: bool = False
     """
     from neurolake.pii.scan import scan
 
+    engine, failed = context.engine, dict[Name, errors.NeuroLakeError]()
     rows: list[Finding] = []
     for name in _wanted(context, table_name):
-        scanned = scan(
-            context.engine, name, principal=context.principal, query_id=context.query_id, full=full, only_new=only_new
-        )
-        rows += context.engine.governance.classification.findings(scanned.table)
+        try:
+            scan(
+                engine, name, principal=context.principal, query_id=context.query_id, full=full, only_new=only_new,
+                activity=engine.activities.get(context.query_id),
+            )  # fmt: skip
+        except errors.Stopped:
+            raise
+        except errors.NeuroLakeError as problem:
+            if table_name is not None:
+                raise
+            failed[name] = problem
+        rows += engine.governance.classification.findings(name)
+    if failed:
+        raise _incomplete(failed)
     return findings_table(rows)
+
+
+def _incomplete(failed: Mapping[Name, errors.NeuroLakeError]) -> errors.NeuroLakeError:
+    """What was found in the other tables is recorded; the caller must know that it is not all."""
+    name, first = next(iter(failed.items()))
+    return errors.SourceFailed(
+        f"{len(failed)} tables could not be scanned. The first is {name}: {first.message}",
+        code="scan_incomplete",
+        next_step="The others are scanned. Mend or unregister these, then scan again.",
+    )
 
 
 @procedure(FINDINGS, per_object=True)
@@ -103,6 +126,6 @@ def _wanted(context: Context, table_name: str | None) -> list[Name]:
     found = [
         Name(schema, table)
         for schema, table, kind in Browser(context.engine, context.session).relations()
-        if kind in ("BASE TABLE", "EXTERNAL TABLE")
+        if kind in ("BASE TABLE", "VIEW", "EXTERNAL TABLE")
     ]
     return sorted(found)

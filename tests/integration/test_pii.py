@@ -185,3 +185,27 @@ def test_personal_literals_are_hidden_in_the_history_or_refused() -> None:
         bound = "SELECT ? = 'x'"
         assert lake.sql(bound, ["ann@example.org"]).fetchall() == [(False,)]
         assert not lake.sql("SELECT 1 FROM neurolake.queries WHERE contains(sql, ?)", ["ann@"]).fetchall()
+
+
+def test_a_scan_of_everything_says_what_it_could_not_read(tmp_path: Path) -> None:
+    for name in ("gone", "here"):
+        pq.write_table(people(0, 50), tmp_path / f"{name}.parquet")
+    with neurolake.connect(":memory:") as lake:
+        for name in ("gone", "here"):
+            lake.register(name, tmp_path / f"{name}.parquet")
+        (tmp_path / "gone.parquet").unlink()
+        with pytest.raises(errors.SourceFailed) as problem:
+            lake.pii.scan()
+        assert problem.value.code == "scan_incomplete"
+        assert "gone" in problem.value.message
+        assert lake.pii.findings()["table_name"].to_pylist() == ["here"]
+
+
+def test_a_full_scan_ends_when_its_time_is_up() -> None:
+    with neurolake.connect(":memory:") as lake:
+        lake.sql(
+            "CREATE TABLE t AS SELECT repeat('some words of a long text ', 40) || i AS c FROM range(200000) r(i)"
+        ).close()
+        with pytest.raises(errors.TimedOut):
+            lake.sql("CALL neurolake.scan_pii('t', full => true)", timeout_s=0.3)
+        assert lake.sql("SELECT 1").fetchall() == [(1,)]
