@@ -1,0 +1,1 @@
+"""Clients and suites of others, run against a server."""
