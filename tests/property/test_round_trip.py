@@ -247,6 +247,8 @@ def test_selected_as_a_parameter(connection: Any, data: st.DataObject) -> None:
         (pa.array([Decimal(10) ** 50], pa.decimal256(60, 0)), "decimal256"),
         (pa.array([Decimal(100)], pa.decimal128(3, -2)), "decimal128(3, -2)"),
         (pa.array([[1.5]], pa.list_(pa.float16())), "halffloat"),
+        (pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([1.5], pa.float16())), "halffloat"),
+        (pa.array([[]], pa.list_(pa.int32(), 0)), "fixed_size_list"),
         (pa.array([{"a": 1.5}], pa.struct([("a", pa.float16())])), "halffloat"),
         (pa.array([pa.MonthDayNano([0, 0, 1])]), "finer than a microsecond"),
         (pa.array([1001], pa.duration("ns")), "finer than a microsecond"),
