@@ -68,9 +68,12 @@ class Ruling:
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
     """Take a governed request through every stage."""
     draft = Plan(request, request.text, engine.versions(request.session, request.principal), ruling=NOTHING)
-    for stage in (planning.parse, bind):
-        with observe.stage(stage.__name__, request.query_id):
-            draft = stage(engine, draft, activity)
+    try:
+        for stage in (planning.parse, bind):
+            with observe.stage(stage.__name__, request.query_id):
+                draft = stage(engine, draft, activity)
+    except RecursionError:
+        raise gate.denied("a statement that nests so deep") from None
     return draft
 
 

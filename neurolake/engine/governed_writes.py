@@ -51,7 +51,7 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         raise gate.denied(f"{draft.verb} statements", code="statement_denied")
     found = writes.taken_apart(engine.serialise(writes.wrapped(draft.text)))
     draft = evolve(draft, home=governed.at_home(draft))
-    relations = _Target(engine, draft, activity, found.target)
+    relations = _Target(engine, draft, activity, found)
     select, _, _ = governed.mapped_tree(engine, found.select, relations, draft.request.session.schema)
     alone = evolve(draft, text=select, relations=relations.lent)
     if found.verb != "INSERT":
@@ -78,8 +78,9 @@ def _check_names(draft: Plan, activity: Activity, decision: TableDecision) -> No
 class _Target(governed.Relations):
     """The relations of a write: its target is read through a view of its own."""
 
-    def __init__(self, engine: Engine, draft: Plan, activity: Activity, target: gate.Path) -> None:
+    def __init__(self, engine: Engine, draft: Plan, activity: Activity, write: writes.Write) -> None:
         super().__init__(engine, draft, activity)
+        target = write.target
         session = draft.request.session
         temporary = governed.temporary_of(target, session.temporary)
         self.name = Name("", temporary) if temporary is not None else self.name_of(target)
@@ -98,12 +99,18 @@ class _Target(governed.Relations):
                 code="read_only_relation",
                 next_step="Write to a managed table.",
             )
-        if self.name.schema.casefold() == RESERVED_SCHEMA or not self.access.may(
-            self._principal, "write", Object.of(self.name)
-        ):
+        if self.name.schema.casefold() == RESERVED_SCHEMA or not self._may_write(write):
             raise no_privilege("write", str(self.name), self._principal.role)
         _, self.columns = self.described(self.name)
         self.decision = self.decide(self.name, self.columns)
+
+    def _may_write(self, write: writes.Write) -> bool:
+        """On the table, or on each column that the write assigns."""
+        if self.access.may(self._principal, "write", Object.of(self.name)):
+            return True
+        return bool(write.assigned) and all(
+            self.access.may(self._principal, "write", Object.of(self.name, column)) for column in write.assigned
+        )
 
     def _find(self, path: gate.Path) -> gate.Path:
         if path != (writes.TARGET,):
@@ -244,7 +251,7 @@ def load(engine: Engine, plan: Plan) -> Plan:
             f"Names that begin with {RESERVED} are the system's own.", code="reserved_name",
             next_step="Choose another name.",
         )  # fmt: skip
-    if wanted.temporary or (wanted.target.table.casefold() in session.temporary and wanted.mode != "create"):
+    if wanted.temporary:  # a table of the lake that a temporary one hides is still the lake's
         made = wanted.target.table.casefold()
         if made in session.temporary:
             governed.check_temporary(session, engine.access.version, wanted.target.table)

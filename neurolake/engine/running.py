@@ -201,6 +201,8 @@ def _run_text(plan: Plan, cursor: Cursor) -> int | pa.Table:
 def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]) -> int | pa.Table:
     """Do a write with its catalog event in one transaction: the session's open one, or one of its own."""
     session = plan.request.session
+    if session.made_under and plan.ruling is None:
+        session.made_under.clear()  # an administrator may put into a temporary table what the next role must not see
     with (
         planning.borrowed(evolve(plan, relations={}), activity) as cursor,
         engine.admission.admitted(activity),

@@ -223,6 +223,16 @@ class TestTemporaryTables:
             assert code_of(ann, "SELECT * FROM mine") == "temporary_stale"
             ann("DROP TABLE mine")
 
+    def test_one_of_a_tables_name_opens_nothing(self, service: Service) -> None:
+        engine = service.engine
+        session = engine.session(engine.governance.principal("ann"))
+        engine.run(Request("CREATE TEMP TABLE vault AS SELECT 'mine' AS s", session)).close()
+        with pytest.raises(errors.AccessDenied):
+            loading.load(engine, session, "vault", pa.table({"s": ["x"]}), "append")
+        assert loading.load(engine, session, "vault", pa.table({"s": ["x"]}), "append", temporary=True) == 1
+        assert owner(engine)("SELECT count(*) FROM lake.main.vault") == [(1,)]
+        session.close()
+
     def test_an_administrators_own_is_not_the_next_roles(self, service: Service) -> None:
         session = service.engine.session(OWNER)
 
@@ -233,8 +243,12 @@ class TestTemporaryTables:
         run("SET ROLE analyst")
         assert code_of(run, "SELECT * FROM raw") == "temporary_stale"
         assert run("SELECT salary FROM people WHERE id = 3") == [(None,)]
+        run("CREATE TEMP TABLE mine AS SELECT id FROM people")
         run("SET ROLE admin")
         assert run("SELECT salary FROM raw WHERE id = 3") == [(3000,)]
+        run("INSERT INTO mine SELECT salary FROM people")
+        run("SET ROLE analyst")
+        assert code_of(run, "SELECT * FROM mine") == "temporary_stale"
         session.close()
 
 
@@ -320,6 +334,14 @@ class TestWriting:
             assert code_of(writer, "CREATE TABLE elsewhere AS SELECT 1 AS a") == "privilege_missing"
             assert code_of(writer, "DROP TABLE people") == "privilege_missing"
             writer("DROP TABLE lab.fresh")
+
+    def test_columns_can_be_granted_alone(self, service: Service) -> None:
+        owner(service.engine)("CALL neurolake.grant('write', 'column:orders.amount', 'analyst')")
+        with embedded(service) as ann:
+            assert ann("UPDATE orders SET amount = 7 WHERE id = 1") == [(1,)]
+            assert code_of(ann, "UPDATE orders SET amount = 7, person = 1 WHERE id = 1") == "privilege_missing"
+            assert code_of(ann, "DELETE FROM orders") == "privilege_missing"
+            assert code_of(ann, "INSERT INTO orders VALUES (99, 1, 1)") == "privilege_missing"
 
     def test_what_is_loaded_is_checked(self, service: Service) -> None:
         engine = service.engine
