@@ -12,8 +12,8 @@ from neurolake import errors
 from neurolake.cli.target import Target
 from neurolake.config import SETTINGS, Setting, environment
 
-SHOWN = ("host", "port", "http_port", "tls_cert", "tls_key", "insecure_listen", "threads", "memory_bytes_max",
-         "log_level", "log_format")  # fmt: skip
+SHOWN = ("host", "port", "http_port", "tls_cert", "tls_key", "mtls_port", "mtls_ca", "insecure_listen", "threads",
+         "memory_bytes_max", "log_level", "log_format")  # fmt: skip
 """The flags that --help shows; every other setting has one too."""
 
 
