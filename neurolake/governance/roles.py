@@ -250,8 +250,10 @@ def _check_user_name(name: str) -> None:
             code="bad_name",
             next_step=f"Use at most {USER_NAME_CHARACTERS_MAX} characters, none of them a colon or a space at an end.",
         )
-    if name == OWNER.name:
-        raise errors.InvalidRequest("The name owner is the system's own.", code="reserved_name")
+    if name in (OWNER.name, ADMIN):
+        raise errors.InvalidRequest(
+            f"The user name {name} is the system's own.", code="reserved_name", next_step="Choose another name."
+        )
 
 
 def _check_user(db: Connection, user_name: str) -> None:

@@ -111,6 +111,7 @@ class TestRoles:
             ("revoke_role", ("staff", "nobody"), "user_unknown"),
             ("create_user", ("ann",), "already_exists"),
             ("create_user", ("owner",), "reserved_name"),
+            ("create_user", ("admin",), "reserved_name"),
             ("create_user", ("a:b",), "bad_name"),
             ("create_user", (" a",), "bad_name"),
             ("create_user", ("",), "bad_name"),
