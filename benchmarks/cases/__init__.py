@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.bench import Case
-from benchmarks.cases import bulk, cold_start, ingest, object_store, overhead, short, tpch
+from benchmarks.cases import backup, bulk, cold_start, ingest, object_store, overhead, short, tpch
 
 __all__ = ["CASES"]
 
@@ -16,6 +16,7 @@ CASES: dict[str, Case] = {
     "tpch": tpch.through_the_driver,
     "ingest": ingest.lineitem,
     "s3": object_store.cold_and_warm,
+    "backup": backup.snapshots,
     "cold_start": cold_start.serve,
     "import": cold_start.import_time,
     "embedded_start": cold_start.embedded,

@@ -50,6 +50,9 @@ class Folder:
         """A path that holds the file's bytes."""
         return self.path / key
 
+    def release(self, key: str) -> None:
+        """Nothing was copied, and nothing is to go."""
+
     def readable(self, key: str) -> str:
         """What the engine opens the file by."""
         return str(self.path / key)

@@ -83,7 +83,8 @@ class LakeBackups:
 
     def unmount(self, snapshot: str) -> Rows:
         """Take that schema away."""
-        return self._lake.call("unmount_snapshot", snapshot).to_pylist()
+        rows: Rows = self._lake.call("unmount_snapshot", snapshot).to_pylist()
+        return rows
 
     def prune(self, *, dry_run: bool = True) -> Rows:
         """Remove what no setting keeps, or only say what would go."""

@@ -52,6 +52,9 @@ class Files(Protocol):
     def local(self, key: str) -> Path:
         """A path of this machine that holds the file's bytes."""
 
+    def release(self, key: str) -> None:
+        """The local copy that `local` made, if it made one, is needed no more."""
+
     def readable(self, key: str) -> str:
         """What the engine opens the file by."""
 
@@ -181,6 +184,10 @@ class Repository:
         if hash_of(path) != part.file:
             raise corrupt(part, "its bytes are not those that were written")
         return path
+
+    def release(self, part: Part) -> None:
+        """A part that was fetched is needed no more."""
+        self.files.release(file_key(part.file))
 
     def check_there(self, part: Part) -> None:
         """Whether a part's file is there, with the right size.

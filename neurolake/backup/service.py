@@ -16,6 +16,7 @@ from neurolake.backup.faults import reached
 from neurolake.backup.folder import Folder
 from neurolake.backup.manifest import Manifest, Part, is_id
 from neurolake.backup.newhome import restore_home
+from neurolake.backup.objects import ObjectFiles
 from neurolake.backup.prune import Pruned, prune, retention_of
 from neurolake.backup.repository import Repository, unknown
 from neurolake.backup.restore import Restored, Restoring, fetch_all, in_transaction, restore_into
@@ -57,11 +58,7 @@ class Backups:
         """
         place = location or self.locations()[0]
         if "://" in place:
-            raise errors.NotSupported(
-                f"{place} cannot be a repository: this release writes to folders.",
-                code="repository_scheme",
-                next_step="Name a folder; a mounted network folder does as well.",
-            )
+            return Repository(ObjectFiles(self._engine.storage.objects(place.rstrip("/")), self._engine.home.tmp))
         return Repository(Folder(Path(place).expanduser().absolute()))
 
     def _all(self, location: str | None) -> list[Repository]:

@@ -43,7 +43,7 @@ def parse_type(text: str) -> LogicalType:
     """
     parser = _Parser(text)
     found = parser.type()
-    if parser.peek() is not None:
+    if parser.rest():
         raise _unread(text)
     return found
 
@@ -58,6 +58,10 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+
+    def rest(self) -> str:
+        """What is left of the text."""
+        return self._text[self._at :].strip()
 
     def peek(self) -> str | None:
         match = _TOKEN.match(self._text, self._at)

@@ -91,6 +91,7 @@ def _table(
             repository.check_there(part)
             if part.file in read:
                 _look_into(repository.fetch(part), table, part)
+                repository.release(part)
         except errors.SourceFailed as problem:
             if problem.code != "snapshot_corrupt":
                 raise

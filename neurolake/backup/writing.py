@@ -37,6 +37,8 @@ PART_BYTES_MAX = 64 << 20
 ROW_NUMBERS = "_neurolake_row"
 ROW_HASH = "_neurolake_hash"
 COMPRESSION_LEVEL = 3
+WAITING_MAX = 2
+"""Parts that wait for the disk or the network while others are compressed."""
 _SUM = 1 << 64
 
 
@@ -75,10 +77,10 @@ class Writer:
         self._repository = repository
         self._salt = salt
         self._check = check
-        self._threads = threads
+        self._at_once = threads + WAITING_MAX
         self._reuse = reuse
         self._there = repository.sizes() if reuse else {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="neurolake-snapshot")
+        self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="neurolake-snapshot")
         self._staging = repository.files.staging / secrets.token_hex(8)
         with mapped(repository.files.staging):
             self._staging.mkdir(parents=True, mode=0o700)
@@ -146,7 +148,7 @@ class Writer:
             for number, batches in _cut(self._batches(reader), part_rows):
                 self._check()
                 waiting.append((number, self._pool.submit(self._part, batches)))
-                while len(waiting) > self._threads:
+                while len(waiting) > self._at_once:
                     settle()
             while waiting:
                 settle()

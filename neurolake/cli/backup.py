@@ -28,9 +28,9 @@ _SUMMARY = """snapshot_id, strftime(created_at, '%Y-%m-%d %H:%M:%S') AS created_
 def backup() -> None:
     """Take snapshots of a lake, prove that they are whole, and bring them back.
 
-    A snapshot is plain Parquet and a manifest, in a folder: by default `snapshots` in the lake's own, else the first of
-    the setting snapshot_repositories, else --repo or NEUROLAKE_REPO. An ID is a snapshot's id, the beginning of one,
-    `latest`, or a time: the last snapshot not after it.
+    A snapshot is plain Parquet and a manifest, in a folder or in S3: --repo or NEUROLAKE_REPO, else the first of the
+    setting snapshot_repositories, else `snapshots` in the lake's own folder. An ID is a snapshot's id, the beginning of
+    one, `latest`, or a time: the last snapshot not after it.
 
     \b
       neurolake backup create
@@ -57,7 +57,7 @@ def _repo(function: Callable[..., Any]) -> Callable[..., Any]:
             exits.report(error, as_json)
             raise click.exceptions.Exit(code) from None
 
-    option = click.option("--repo", metavar="FOLDER", help="The repository. [NEUROLAKE_REPO, else the settings']")
+    option = click.option("--repo", metavar="FOLDER|URL", help="The repository. [NEUROLAKE_REPO, else the settings']")
     return option(with_codes)
 
 

@@ -57,7 +57,7 @@ def create_snapshot(
 
     One transaction sees every table while writers go on; what an earlier snapshot in the repository holds already is
     not written again. `tables` are the only managed tables to take; `kind` is full, schema (no rows) or data (tables
-    only); `repository` is a folder, by default the first of snapshot_repositories. Without
+    only); `repository` is a folder or an s3:// location, by default the first of snapshot_repositories. Without
     `reuse` every row is written anew, and files of the same content that are damaged are replaced.
     """
     if as_role is not None:

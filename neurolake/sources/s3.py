@@ -149,6 +149,36 @@ class S3Storage:
             await asyncio.sleep(backoff_s(attempt))
         raise failure
 
+    async def write(self, location: str, data: bytes | Path) -> None:
+        """Store one object, whole or not at all; a file is sent in parts where it is large.
+
+        Raises:
+            SourceFailed: as `look`.
+        """
+        import obstore
+
+        client, key = await self._client(location)
+        try:
+            await obstore.put_async(client, key, data)
+        except (FileNotFoundError, obstore.exceptions.BaseError) as problem:
+            raise self._failure(problem, location, "write") from None
+
+    async def remove(self, location: str) -> None:
+        """Remove one object, if it is there.
+
+        Raises:
+            SourceFailed: as `look`.
+        """
+        import obstore
+
+        client, key = await self._client(location)
+        try:
+            await obstore.delete_async(client, key)
+        except FileNotFoundError:
+            return
+        except obstore.exceptions.BaseError as problem:
+            raise self._failure(problem, location, "remove") from None
+
     async def close(self) -> None:
         """Let go of the connections."""
         self._stores.clear()

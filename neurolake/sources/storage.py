@@ -23,6 +23,7 @@ from neurolake.sources.listing import Listing, Listings
 from neurolake.sources.waiting import RequestLoop
 
 if TYPE_CHECKING:
+    from neurolake.sources.objects import Objects
     from neurolake.sources.router import Driver, Reader
 
 S3_SCHEMES = ("s3", "s3a", "s3n")
@@ -112,6 +113,24 @@ class Storage:
         if not scheme_of(pattern):
             return Listing(pattern, ())
         return self._reader.refresh(pattern)
+
+    def objects(self, location: str) -> Objects:
+        """What reads and writes whole objects below a location of S3.
+
+        Raises:
+            NotSupported: `repository_scheme`: nothing here writes to that kind of location.
+        """
+        from neurolake.sources.objects import Objects
+        from neurolake.sources.s3 import S3Storage
+
+        driver = self._driver_of(location)
+        if not isinstance(driver, S3Storage):
+            raise errors.NotSupported(
+                f"{location} cannot be written to.",
+                code="repository_scheme",
+                next_step="Name a folder or an s3:// location that obstore reads (storage_s3_driver).",
+            )
+        return Objects(location, driver, self._loop)
 
     def recover(self, error: BaseException) -> errors.NeuroLakeError | None:
         """The error of ours behind an exception that came out of DuckDB or its stream; None if none is."""

@@ -1,0 +1,148 @@
+"""Snapshots of lineitem against DuckDB's own Parquet: take, take again after a change, verify, restore."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import measure
+from benchmarks.bench import Bench, Figure
+from benchmarks.workload import literal
+
+__all__ = ["snapshots"]
+
+_CREATE_MAX = 1.2
+_AGAIN_MAX = 0.15
+_AGAIN_BYTES_MAX = 0.05
+_VERIFY_MAX = 1.2
+_RESTORE_MAX = 1.3
+_SHARE = 100
+"""A hundredth of the rows changes."""
+
+
+def snapshots(bench: Bench) -> list[Figure]:
+    """Take, take again, verify and restore snapshots of lineitem, in this process."""
+    import neurolake
+
+    home, out = bench.folder("home"), bench.folder("out")
+    out.mkdir()
+    with neurolake.connect(home) as lake:
+        lake.load("lineitem", str(bench.workload.file("lineitem")))
+        lake.sql("CHECKPOINT").close()
+        figures = [*_taken(bench, lake, out), *_used(bench, lake, out)]
+    bench.remove(home.parent)
+    bench.remove(out.parent)
+    return figures
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _copy(lake: Any, file: Path) -> None:
+    lake.sql(f"COPY lineitem TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)").close()
+
+
+def _taken(bench: Bench, lake: Any, out: Path) -> list[Figure]:
+    sides: dict[str, Callable[[], float]] = {
+        "snapshot": lambda: _first(lake, out / "repository"),
+        "copy": lambda: _timed(lambda: _copy(lake, out / "lineitem.parquet")),
+    }
+    rounds = measure.interleaved(bench.rounds, sides)
+    first_s = median(rounds["snapshot"])
+    (whole,) = lake.backups.at(out / "repository").list()
+    figures = [
+        Figure(
+            name="snapshot: first",
+            against="DuckDB's COPY of lineitem to Parquet, Zstandard",
+            value=measure.median_ratio(rounds["snapshot"], rounds["copy"]),
+            target=_CREATE_MAX,
+            raw={"snapshot_s": first_s, "copy_s": median(rounds["copy"]), "bytes": whole["bytes"],
+                 "copy_bytes": (out / "lineitem.parquet").stat().st_size},
+        )
+    ]  # fmt: skip
+    rows = lake.sql("SELECT count(*) FROM lineitem").fetchone()[0]
+    changes = {
+        "1 % appended": f"INSERT INTO lineitem SELECT * FROM lineitem LIMIT {rows // _SHARE}",
+        "1 % updated in one range": f"UPDATE lineitem SET l_tax = 0.5 WHERE rowid BETWEEN {rows // 2} AND "
+        f"{rows // 2 + rows // _SHARE}",
+        "1 % updated, scattered": f"UPDATE lineitem SET l_tax = 0.4 WHERE hash(rowid) % {_SHARE} = 0",
+    }
+    for name, change in changes.items():
+        figures += _again(lake, out / "repository", name, change, first_s, whole["bytes"])
+    return figures
+
+
+def _first(lake: Any, repository: Path) -> float:
+    shutil.rmtree(repository, ignore_errors=True)
+    return _timed(lake.backups.at(repository).create)
+
+
+def _again(lake: Any, repository: Path, name: str, change: str, first_s: float, first_bytes: int) -> list[Figure]:
+    lake.sql(change).close()
+    again_s = _timed(lake.backups.at(repository).create)
+    new_bytes = lake.backups.at(repository).list()[-1]["bytes_new"]
+    met = "scattered" not in name
+    return [
+        Figure(
+            name=f"snapshot: {name}, {what}",
+            against="the first",
+            value=value / whole,
+            target=target if met else None,
+            raw={f"again_{what}": value, f"first_{what}": whole},
+        )
+        for what, value, whole, target in (
+            ("s", again_s, first_s, _AGAIN_MAX),
+            ("bytes", new_bytes, first_bytes, _AGAIN_BYTES_MAX),
+        )
+    ]
+
+
+def _used(bench: Bench, lake: Any, out: Path) -> list[Figure]:
+    import pyarrow.parquet as parquet
+
+    shutil.rmtree(out / "repository")
+    backups = lake.backups.at(out / "repository")
+    backups.create()
+    files = [str(path) for path in sorted((out / "repository").glob("data/*/*.parquet"))]
+
+    def scan() -> None:
+        for file in files:
+            parquet.read_table(file)
+
+    def restore() -> float:
+        seconds = _timed(lambda: backups.restore(to="schema:back", tables=["lineitem"]))
+        lake.sql("DROP SCHEMA back CASCADE").close()
+        return seconds
+
+    def create_as() -> float:
+        seconds = _timed(lambda: lake.sql(f"CREATE TABLE again AS FROM read_parquet({files!r})").close())
+        lake.sql("DROP TABLE again").close()
+        return seconds
+
+    rounds = measure.interleaved(
+        bench.rounds,
+        {"verify": lambda: _timed(backups.verify), "scan": lambda: _timed(scan), "restore": restore, "ctas": create_as},
+    )
+    return [
+        Figure(
+            name="snapshot: verify",
+            against="a pyarrow scan of the same files",
+            value=measure.median_ratio(rounds["verify"], rounds["scan"]),
+            target=_VERIFY_MAX,
+            raw={"verify_s": median(rounds["verify"]), "scan_s": median(rounds["scan"])},
+        ),
+        Figure(
+            name="snapshot: restore",
+            against="CREATE TABLE AS from the same files",
+            value=measure.median_ratio(rounds["restore"], rounds["ctas"]),
+            target=_RESTORE_MAX,
+            raw={"restore_s": median(rounds["restore"]), "create_as_s": median(rounds["ctas"])},
+        ),
+    ]
