@@ -19,10 +19,11 @@ INSTALL_TIMEOUT_S = 900
 
 
 class Wanted(NamedTuple):
-    """What an environment holds; `alone` are installed without what they say they need."""
+    """What an environment holds; `alone` are installed without what they say they need, `sources` are unpacked only."""
 
     packages: tuple[str, ...]
     alone: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 PYTHON: Mapping[str, Wanted] = {
@@ -63,6 +64,10 @@ PYTHON: Mapping[str, Wanted] = {
         alone=("superset-sqlalchemy-gizmosql-adbc-dialect==0.0.10",),
     ),
     "dbt": Wanted(("dbt-gizmosql==1.10.3", "dbt-tests-adapter==1.18.0", "pytest==8.4.*")),
+    "adbc": Wanted(
+        ("adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1", "pytest==9.2.0"),
+        sources=("adbc-driver-flightsql==1.13.0",),
+    ),
     "tpcds": Wanted(("duckdb==1.5.5", "duckdb-extension-tpcds==1.5.5")),
 }
 
@@ -78,6 +83,12 @@ def python(name: str) -> Path:
     """The interpreter of an environment, made if it is not there."""
     folder = _made(f"python-{name}", PYTHON[name], _make_python)
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def source(name: str) -> Path:
+    """The unpacked sources of an environment that has them."""
+    (folder,) = (python(name).parents[1] / "sources").iterdir()
+    return folder
 
 
 def node(name: str) -> Path:
@@ -110,6 +121,17 @@ def _make_python(folder: Path, wanted: Wanted) -> None:
     _run(folder, *pip, *wanted.packages)
     if wanted.alone:
         _run(folder, *pip, "--no-deps", *wanted.alone)
+    for each in wanted.sources:
+        _unpack(folder, pip[0], each)
+
+
+def _unpack(folder: Path, python: str, package: str) -> None:
+    """Bring what only the source has: a project's tests. To describe itself, the driver asks for its library."""
+    library = next(folder.glob("lib/*/site-packages/adbc_driver_flightsql/*.so"))
+    command = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package.partition("=")[0]]
+    _run(folder, "env", f"ADBC_FLIGHTSQL_LIBRARY={library}", *command, "--dest", "downloaded", package)
+    for archive in (folder / "downloaded").glob("*.tar.gz"):
+        shutil.unpack_archive(archive, folder / "sources")
 
 
 def _make_node(folder: Path, wanted: Wanted) -> None:

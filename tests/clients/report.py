@@ -35,6 +35,7 @@ CAPABILITIES = {
 }
 
 SUITES = {
+    "adbc": "The ADBC project's tests of its driver that need no server of its own",
     "dbapi-compliance": "DB-API compliance suite 1.15, on ADBC's dbapi",
     "pandas-suite": "pandas' tests of SQL over ADBC",
     "sqlalchemy": "SQLAlchemy 2.0's dialect suite, GizmoSQL dialect",

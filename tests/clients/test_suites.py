@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from clients import environments
 from clients.results import Results, unexplained
 from clients.running import Address, Outcome, run_suite
 
@@ -24,6 +26,13 @@ def judge(name: str, outcome: Outcome, results: Results) -> None:
 
 def test_dbapi_compliance(address: Address, results: Results, tmp_path: Path) -> None:
     judge("dbapi-compliance", run_suite("dbapi", address, tmp_path, "dbapi20_adbc.py"), results)
+
+
+def test_adbc_projects_own(address: Address, results: Results, tmp_path: Path) -> None:
+    """Those of its tests that need no server of the project's own making."""
+    for name in ("test_dbapi.py", "test_lowlevel.py", "test_bulk_ingest.py"):
+        shutil.copy(environments.source("adbc") / "tests" / name, tmp_path)
+    judge("adbc", run_suite("adbc", address, tmp_path, "adbc_suite"), results)
 
 
 def test_pandas(address: Address, results: Results, tmp_path: Path) -> None:
