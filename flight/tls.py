@@ -49,8 +49,8 @@ class Certificates:
         return {**self.options(), "verify_client": True, "root_certificates": self.client_ca}
 
 
-def read(settings: Settings) -> Certificates:
-    """Read and check the files that the settings name.
+def read(settings: Settings, known: Certificates | None = None) -> Certificates:
+    """Read and check the files that the settings name; `known` where nothing in them has changed.
 
     Raises:
         InvalidRequest: `tls_certificate` when one cannot be read, or the key is another certificate's.
@@ -59,6 +59,8 @@ def read(settings: Settings) -> Certificates:
         return Certificates()
     chain, key = _content("tls_cert", settings.tls_cert), _content("tls_key", settings.tls_key)
     client_ca = _content("mtls_ca", settings.mtls_ca) if settings.mtls_ca else b""
+    if known is not None and (chain, key, client_ca) == (known.chain, known.key, known.client_ca):
+        return known
     return Certificates(chain, key, client_ca, _checked(chain, key, client_ca))
 
 
@@ -113,8 +115,9 @@ class Watch:
     def look(self) -> None:
         """Look once."""
         try:
-            found = read(self._settings)
-            if found == self.current:
+            found = read(self._settings, self.current)
+            if found is self.current:
+                self._refused = b""
                 return
             if found.expires < time.time() < self.current.expires:
                 raise _unfit("tls_cert", "has expired; the one in use has not")

@@ -104,6 +104,33 @@ class Lockout:
             del self._failed[key]
 
 
+class Sparing:
+    """Lets so many through in an interval, and counts the others: what anybody can cause must not fill a disk.
+
+    >>> sparing = Sparing(most=2, interval_s=60)
+    >>> [sparing.take() for _ in range(4)]
+    [0, 0, None, None]
+    """
+
+    def __init__(self, most: int, interval_s: float) -> None:
+        self._most = most
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._since = float("-inf")
+        self._times = 0
+
+    def take(self) -> int | None:
+        """How many were held back before this one; None when it is held back itself."""
+        now = time.monotonic()
+        with self._lock:
+            held = 0
+            if now - self._since >= self._interval_s:
+                held = max(0, self._times - self._most)
+                self._since, self._times = now, 0
+            self._times += 1
+            return held if self._times <= self._most else None
+
+
 def _keys(name: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
     user = (("user", name), 1)
     return (user, (("address", address), ADDRESS_FACTOR)) if address else (user,)

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from neurolake import errors
 from neurolake.governance import tokens as pat
-from neurolake.governance.lockout import Lockout
+from neurolake.governance.lockout import Lockout, Sparing
 from neurolake.governance.model import Governance
 from neurolake.governance.oidc import Oidc
 from neurolake.governance.tokens import Tokens
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from neurolake.observe import Metrics
 
 logger = logging.getLogger("neurolake")
+
+ANONYMOUS_MAX: Final = 100
+ANONYMOUS_S: Final = 10.0
+"""Failures of nobody known, and tries that come too soon: so many are recorded in so long, and how many were not."""
+HASTY: Final = frozenset(("login_back_off", "login_locked", "logins_busy"))
 
 
 class Method(StrEnum):
@@ -97,6 +102,7 @@ class Logins:
         self._certificates = dict(_pairs(settings.mtls_users))
         self._governance = governance
         self._metrics = metrics
+        self._sparing = Sparing(ANONYMOUS_MAX, ANONYMOUS_S)
         self._listeners: list[Callable[[Ending], None]] = []
 
     # Ways in
@@ -244,8 +250,14 @@ class Logins:
     def _record(self, event: str, name: str, method: Method, address: str, code: str) -> None:
         # A name that is no user's may be a password in the wrong field.
         known = name if name and self._users.exists(name) else ""
+        held = 0 if event == "login_locked" or (known and code not in HASTY) else self._sparing.take()
+        if held is None:
+            return
+        about = {"method": method, "address": address, "code": code, **({"not_recorded": held} if held else {})}
         logger.warning("%s: user %r, by %s, from %s: %s", event, known, method, address or "an unknown address", code)
-        self._governance.audit.record(event, Principal(known, ""), "", method=method, address=address, code=code)
+        self._governance.audit.record(
+            event, Principal(known, ""), "", method=method, address=address, code=code, **more
+        )
 
 
 def _not_here(what: str) -> errors.LoginFailed:

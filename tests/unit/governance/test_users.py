@@ -223,6 +223,22 @@ class TestRecorded:
             labels = {"method": "password", "outcome": outcome}
             assert metrics.registry.get_sample_value("neurolake_logins_total", labels) == times
 
+    def test_a_flood_of_strangers_fills_no_disk(
+        self, logins: Logins, governance: Governance, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Clock(monkeypatch)
+        before = len(governance.audit.rows())
+        for _ in range(1000):
+            with pytest.raises(errors.LoginFailed):
+                logins.bearer("nlt_no_such_token")
+        assert len(governance.audit.rows()) - before == 100
+        clock.now += 11
+        with pytest.raises(errors.LoginFailed):
+            logins.bearer("nlt_no_such_token")
+        assert '"not_recorded":900' in governance.audit.rows()[-1][8]
+        labels = {"method": "token", "outcome": "token_unknown"}
+        assert metrics.registry.get_sample_value("neurolake_logins_total", labels) == 1001
+
     def test_a_lock_too(self, users: Users, store: Store, governance: Governance, metrics: Metrics) -> None:
         settings = load(None, {}, {"login_failures_max": 2})
         logins = Logins(users, Tokens(store), settings, governance, metrics)
