@@ -722,14 +722,24 @@ def lines(text: str) -> list[str]:
     return [line for line in text.strip().splitlines() if line]
 
 
+def spread(templates: tuple[str, ...], columns: tuple[str, ...]) -> list[str]:
+    """Each template for each column."""
+    return [template.replace("{c}", column) for column in columns for template in templates]
+
+
 ATTACKS: tuple[str, ...] = tuple(
-    [template.replace("{c}", column) for column in HIDDEN_COLUMNS for template in EACH_COLUMN]
-    + [template.replace("{c}", column) for column in MASKED_OR_NOT for template in SEVERAL_COLUMNS]
+    spread(EACH_COLUMN, MASKED_OR_NOT)
+    + spread(SEVERAL_COLUMNS, MASKED_OR_NOT[:1])
     + lines(WHOLE_ROWS)
     + lines(OTHER_RELATIONS)
     + lines(FUNCTIONS)
     + lines(STATEMENTS)
 )
+MORE_ATTACKS: tuple[str, ...] = tuple(
+    spread(EACH_COLUMN, tuple(column for column in HIDDEN_COLUMNS if column not in MASKED_OR_NOT))
+    + spread(SEVERAL_COLUMNS, MASKED_OR_NOT[1:])
+)
+"""The same on the other columns, for the long run."""
 LEGAL: tuple[str, ...] = tuple(lines(LEGITIMATE))
 WRITE_ATTACKS: tuple[str, ...] = tuple(lines(WRITES))
 """What a role that may write to `people` and `orders` tries, each in a transaction that is rolled back."""

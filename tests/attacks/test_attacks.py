@@ -14,7 +14,7 @@ import pyarrow.flight as paflight
 import pytest
 from contract.wire import Wire, command
 
-from attacks.corpus import ATTACKS, LEGAL, WRITE_ATTACKS
+from attacks.corpus import ATTACKS, LEGAL, MORE_ATTACKS, WRITE_ATTACKS
 from attacks.lakes import MARKS, NUMBERS, USER_PASSWORD, Served
 
 QUERY_ID = re.compile(r"query [0-9a-f]{20}|\b[0-9a-f]{20}\b|_neurolake__[0-9a-f]{12}|id [0-9a-f]{12}")
@@ -109,6 +109,12 @@ def test_attacks_bring_nothing_out(wires: tuple[Wire, Wire], statements: tuple[s
         if canonical(first) != canonical(second):
             different.append((sql, canonical(first), canonical(second)))
     assert different == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statements", blocks(MORE_ATTACKS, 60), ids=lambda block: block[0][:40])
+def test_attacks_on_the_other_columns(wires: tuple[Wire, Wire], statements: tuple[str, ...]) -> None:
+    test_attacks_bring_nothing_out(wires, statements)
 
 
 LOOKS = (

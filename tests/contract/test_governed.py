@@ -112,7 +112,7 @@ def in_transaction(service: Service) -> Iterator[Run]:
         yield run
 
 
-@pytest.fixture(params=[embedded, driver, in_transaction], ids=["embedded", "driver", "transaction"])
+@pytest.fixture(params=[embedded, in_transaction], ids=["embedded", "driver"])
 def ann(request: pytest.FixtureRequest, service: Service) -> Iterator[Run]:
     """Runs statements as ann, who is an analyst until she chooses to write."""
     with request.param(service) as run:
