@@ -120,6 +120,9 @@ def _shaped(kind: str, message: str) -> errors.NeuroLakeError:
         message = "The statement was cancelled."
     elif kind == "CatalogException" and "already exists" in message:
         target = errors.AlreadyExists
+    elif kind == "CatalogException" and message.startswith("Could not drop"):
+        target, code = errors.InvalidRequest, "dependency"
+        next_step = "Drop what depends on it first."
     elif kind == "IOException" and "No space left on device" in message:
         target, code = errors.LimitReached, "disk_full"
         next_step = "Free space on the disk that holds the home folder, then run the statement again."

@@ -54,6 +54,16 @@ class TestEveryError:
 
 
 class TestMessages:
+    def test_what_others_depend_on_is_there_all_the_same(self, client: Client) -> None:
+        client.execute("CREATE TABLE parents (a INT PRIMARY KEY)")
+        client.execute("CREATE TABLE children (b INT REFERENCES parents (a))")
+        client.commit()
+        failure = client.failure("DROP TABLE parents")
+        assert (failure.code, "children" in failure.text) == ("dependency", True)
+        client.undo_failed()
+        client.execute("DROP TABLE children")
+        client.commit()
+
     def test_the_place_in_the_text(self, client: Client) -> None:
         failure = client.failure("SELECT 1,\n  2 FRM t")
         assert "FRM" in failure.text or "t" in failure.text
