@@ -255,9 +255,7 @@ class Logins:
             return
         about = {"method": method, "address": address, "code": code, **({"not_recorded": held} if held else {})}
         logger.warning("%s: user %r, by %s, from %s: %s", event, known, method, address or "an unknown address", code)
-        self._governance.audit.record(
-            event, Principal(known, ""), "", method=method, address=address, code=code, **more
-        )
+        self._governance.audit.record(event, Principal(known, ""), "", **about)
 
 
 def _not_here(what: str) -> errors.LoginFailed:
