@@ -37,9 +37,10 @@ _FOUND_BY = {
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: (object, kind, rows), and what did not, and why."""
+    """What came back: (object, kind, rows); what was taken away for it; and what did not come back, and why."""
 
     objects: list[tuple[Name, str, int]] = field(default_factory=list)
+    replaced: list[tuple[Name, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -183,7 +184,7 @@ def restore_into(cursor: Cursor, asked: Restoring, paths: Mapping[str, Path], ch
     done = Restored()
     moves = _moves(asked)
     _make_schemas(cursor, asked)
-    _refuse_taken(cursor, asked)
+    _refuse_taken(cursor, asked, done)
     for statement in _before_tables(asked):
         _make(cursor, statement, asked, moves, done)
     for table in asked.tables:
@@ -208,7 +209,7 @@ def _make_schemas(cursor: Cursor, asked: Restoring) -> None:
         cursor.run(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(schema)}")
 
 
-def _refuse_taken(cursor: Cursor, asked: Restoring) -> None:
+def _refuse_taken(cursor: Cursor, asked: Restoring, done: Restored) -> None:
     rows = cursor.rows(
         "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_catalog = ?", [CATALOG]
     )
@@ -224,8 +225,9 @@ def _refuse_taken(cursor: Cursor, asked: Restoring) -> None:
             next_step="Restore to another schema with `schema:name`, or replace them with --overwrite.",
         )
     for name in reversed(taken):
-        kind = "VIEW" if there[name.fold()] == "VIEW" else "TABLE"
-        cursor.run(f"DROP {kind} {name.sql()}")
+        kind = "view" if there[name.fold()] == "VIEW" else "table"
+        cursor.run(f"DROP {kind.upper()} {name.sql()}")
+        done.replaced.append((name, kind))
 
 
 def _before_tables(asked: Restoring) -> list[Statement]:
@@ -243,9 +245,9 @@ def _make(cursor: Cursor, statement: Statement, asked: Restoring, moves: rename.
     sql = statement.sql
     if statement.kind == "sequence" and asked.schema is not None:
         sql = rename.moved_table(sql, name, moves)
-    if statement.kind in _FOUND_BY and cursor.rows(_FOUND_BY[statement.kind], [CATALOG, *name]):
-        if statement.kind == "macro":
-            done.left_out.append(f"macro {name}: there is one of that name")
+    if statement.kind == "macro" and asked.overwrite:
+        sql = sql.replace("CREATE MACRO", "CREATE OR REPLACE MACRO", 1)
+    elif statement.kind in _FOUND_BY and cursor.rows(_FOUND_BY[statement.kind], [CATALOG, *name]):
         return  # a sequence goes on from where it is: a number must not come twice
     cursor.run(sql)
     _afterwards(cursor, statement.after, Name(statement.schema, statement.name), name)

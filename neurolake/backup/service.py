@@ -218,13 +218,17 @@ class Backups:
         def change(cursor: Cursor) -> Restored:
             events: list[Event] = []
 
+            def note(said: str, name: Name) -> None:
+                target = f"{name.schema}.{name.table}"
+                events.append(self._engine.outbox.append(cursor, self._query_id, said, target, self._user_name))
+
             def within() -> Restored:
                 done = work(cursor)
+                for name, kind in done.replaced:  # what was granted on it goes with it
+                    note(f"DROP {kind.upper()}", name)
                 for name, kind, _ in done.objects:
                     if kind in ("table", "view"):
-                        said = verb or f"CREATE {kind.upper()}"
-                        target = f"{name.schema}.{name.table}"
-                        events.append(self._engine.outbox.append(cursor, self._query_id, said, target, self._user_name))
+                        note(verb or f"CREATE {kind.upper()}", name)
                 return done
 
             return in_transaction(cursor, within, lambda: self._engine.outbox.settling(events))

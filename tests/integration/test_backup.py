@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -121,6 +122,26 @@ class TestRestore:
         lake.call("restore_snapshot", snapshot, tables=["sales.orders"], overwrite=True)
         assert rows(lake, "SELECT max(id) FROM sales.orders") == [(999,)]
 
+    def test_all_of_it_is_replaced_when_asked(self, lake: neurolake.Lake) -> None:
+        before = [rows(lake, sql) for sql in DATA]
+        snapshot = take(lake)
+        lake.sql("CREATE OR REPLACE MACRO plus(a, b := 4) AS a + b").close()
+        lake.sql("UPDATE people SET mood = 'bad'").close()
+        lake.sql("INSERT INTO pets VALUES (6, 'Tom')").close()
+        answer = lake.call("restore_snapshot", snapshot, overwrite=True).to_pylist()
+        assert {row["state"] for row in answer} == {"restored"}
+        assert [rows(lake, sql) for sql in DATA] == before
+
+    def test_a_replaced_table_is_closed_like_a_new_one(self, lake: neurolake.Lake) -> None:
+        lake.call("create_role", "analyst")
+        lake.call("grant", "read", "pets", "analyst")
+        lake.call("grant", "read", "sales.orders", "analyst")
+        snapshot = take(lake)
+        lake.call("restore_snapshot", snapshot, tables=["pets"], overwrite=True)
+        granted = str(rows(lake, "FROM neurolake.grants"))
+        assert "orders" in granted
+        assert "pets" not in granted
+
     def test_a_folder_with_files_is_left_alone(self, lake: neurolake.Lake, tmp_path: Path) -> None:
         (tmp_path / "full").mkdir()
         (tmp_path / "full" / "letter.txt").write_text("mine")
@@ -230,6 +251,42 @@ def parts_of(lake: neurolake.Lake, snapshot: str, table: str, repository: Path) 
     stored = json.loads((repository / "snapshots" / f"{snapshot}.json").read_text())
     (entry,) = [entry for entry in stored["tables"] if entry["name"] == table]
     return [repository / "data" / part["file"][:2] / f"{part['file']}.parquet" for part in entry["parts"]]
+
+
+def test_two_at_once(lake: neurolake.Lake) -> None:
+    lake.sql("CREATE TABLE big AS SELECT i, md5(i::VARCHAR) AS m FROM range(300000) r(i)").close()
+    taken: list[str] = []
+    threads = [threading.Thread(target=lambda: taken.append(take(lake))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == 3
+    for snapshot in taken:
+        assert {row["state"] for row in lake.call("verify_snapshot", snapshot).to_pylist()} == {"whole"}
+
+
+def test_a_cancelled_one_is_never_listed(lake: neurolake.Lake) -> None:
+    lake.sql("CREATE TABLE big AS SELECT i, md5(i::VARCHAR) AS m FROM range(3000000) r(i)").close()
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            take(lake)
+        except errors.NeuroLakeError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while thread.is_alive() and not caught:
+        for (query_id,) in rows(lake, "SELECT query_id FROM neurolake.running WHERE sql LIKE '%create_snapshot%'"):
+            with contextlib.suppress(errors.NotFound):
+                lake.cancel(str(query_id))
+        time.sleep(0.05)
+    thread.join()
+    assert [type(error) for error in caught] == [errors.Cancelled]
+    assert rows(lake, "FROM neurolake.snapshots") == []
+    assert take(lake)
 
 
 class TestDamage:
