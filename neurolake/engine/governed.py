@@ -223,7 +223,7 @@ class Relations:
         try:
             text = views.view_text(sql, columns, decision, self.rows_of(sql, decision))
         except errors.AccessDenied:
-            raise unknown(str(name), self._principal.role) from None
+            raise closed(str(name), self._principal.role, decision.reason) from None
         path = self.made(text, columns, decision)
         self.shown[path] = decision
         return path
@@ -368,6 +368,15 @@ def unknown(name: str, role: str) -> errors.AccessDenied:
         f"There is no table {name} that {f'the role {role}' if role else 'a session without a role'} may read.",
         code="relation_denied",
         next_step="SELECT * FROM neurolake.columns shows what it may read; ask an administrator for more.",
+    )
+
+
+def closed(name: str, role: str, reason: str) -> errors.AccessDenied:
+    """The answer to a table that a role may know of, and of which nothing is open to it."""
+    return errors.AccessDenied(
+        f"The role {role} may see nothing of {name}: {reason}.",
+        code="relation_denied",
+        next_step="Ask an administrator.",
     )
 
 

@@ -191,6 +191,17 @@ class TestWhatItComesTo:
         assert email.reason == "policies a, b: different ones of equal rank"
 
 
+    def test_who_is_closed_out_is_told_why(self, lake: EmbeddedLake, ann: Session) -> None:
+        lake.call("set_policy", "p", "staff", "column:people.born", "null")
+        lake.sql("ALTER TABLE people DROP COLUMN born").close()
+        with pytest.raises(errors.AccessDenied, match="the policy p names the column born, which is not there"):
+            lake.engine.run(Request("SELECT * FROM people", ann))
+        lake.call("drop_policy", "p")
+        lake.call("set_pii", "people", None, "auto")
+        with pytest.raises(errors.AccessDenied, match="was not scanned or confirmed"):
+            lake.engine.run(Request("SELECT * FROM people", ann))
+
+
 class TestWhatColumnsHold:
     def record(self, lake: EmbeddedLake, *found: tuple[str, str, float]) -> None:
         findings = [Finding(PEOPLE, c, entity, sure, "share", 1.0, 10, "test") for c, entity, sure in found]
