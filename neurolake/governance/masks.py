@@ -21,6 +21,7 @@ KEYS_VARIABLE: Final = "__neurolake_keys"
 HIDDEN: Final = "***"
 _ENUM: Final = re.compile(r"ENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)\Z")
+_WIDTH_MAX: Final = 1 << 40
 _YEARS: Final = ("0001-01-01", "9999-12-31")
 _YEARS_OF_NANOSECONDS: Final = ("1700-01-01", "2250-01-01")
 
@@ -90,9 +91,9 @@ def _constant(options: Mapping[str, Any], column: str, kind: str) -> str:
 
 def _partial(options: Mapping[str, Any], column: str, kind: str) -> str:
     if options.get("email"):
-        shown = _joined(call("left", column, "1"), literal(f"{HIDDEN}@"), call("split_part", column, "'@'", "2"))
-        is_address = call("regexp_full_match", column, "'[^@]+@[^@]+'")
-        return _unless_null(column, f"CASE WHEN {is_address} THEN {shown} ELSE {_TEXT} END")
+        host = call("split_part", column, "'@'", "-1")
+        shown = call("concat", call("left", column, "1"), literal(f"{HIDDEN}@"), host)
+        return _if(f"{call('instr', column, literal('@'))} > 1", shown, column, HIDDEN)
     first, last = int(options.get("first", 0)), int(options.get("last", 0))
     parts = [literal(HIDDEN)]
     if first:
@@ -100,8 +101,7 @@ def _partial(options: Mapping[str, Any], column: str, kind: str) -> str:
     if last:
         parts.append(call("right", column, str(last)))
     # A value no longer than what would stay must not be shown whole.
-    longer = f"{call('length', column)} > {first + last}"
-    return _unless_null(column, f"CASE WHEN {longer} THEN {_joined(*parts)} ELSE {_TEXT} END")
+    return _if(f"{call('length', column)} > {first + last}", call("concat", *parts), column, HIDDEN)
 
 
 def _token(options: Mapping[str, Any], column: str, kind: str) -> str:
@@ -134,8 +134,10 @@ def _within_years(column: str, shown: str, kind: str) -> str:
 def _bucket(options: Mapping[str, Any], column: str, kind: str) -> str:
     width = options.get("width", 10)
     if _WHOLE.match(kind) and isinstance(width, int):
-        wide = f"CAST({column} AS HUGEINT)"
-        return f"TRY_CAST({wide} - ((({wide} % {width}) + {width}) % {width}) AS {kind})"
+        small = kind != "UBIGINT" and width < _WIDTH_MAX
+        wide = f"CAST({column} AS {'BIGINT' if small else 'HUGEINT'})"
+        lower = f"TRY_CAST({wide} - ((({wide} % {width}) + {width}) % {width}) AS {kind})"
+        return f"CASE WHEN {wide} > {-(1 << 62)} THEN {lower} END" if small else lower
     wide = f"TRY_CAST({column} AS DOUBLE)"
     # Not by `/`, which a session's setting changes the meaning of.
     return f"TRY_CAST(TRY({call('floor', f'{wide} * CAST({1 / width!r} AS DOUBLE)')} * {float(width)!r}) AS {kind})"
@@ -197,19 +199,17 @@ def _leading(number: str, bits: int, width: int) -> str:
 
 def _postcode(options: Mapping[str, Any], column: str, kind: str) -> str:
     keep = int(options.get("keep", 3))
-    shown = _joined(call("left", column, str(keep)), "'**'")
-    return _unless_null(column, f"CASE WHEN {call('length', column)} > {keep} THEN {shown} ELSE '**' END")
+    shown = call("concat", call("left", column, str(keep)), "'**'")
+    return _if(f"{call('length', column)} > {keep}", shown, column, "**")
 
 
 def _redact(options: Mapping[str, Any], column: str, kind: str) -> str:
     return call("regexp_replace", column, literal("|".join(_PATTERNS)), literal(HIDDEN), "'g'")
 
 
-_TEXT: Final = literal(HIDDEN)
-
-
-def _unless_null(column: str, shown: str) -> str:
-    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {shown} END"
+def _if(condition: str, shown: str, column: str, otherwise: str) -> str:
+    """What is shown where the condition holds, a fixed text where it does not, NULL for NULL."""
+    return f"CASE WHEN {condition} THEN {shown} WHEN {column} IS NOT NULL THEN {literal(otherwise)} END"
 
 
 def _joined(*parts: str) -> str:
