@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["replace_at"]
 
 _TEXT = r"'((?:[^']|'')*)'"
-_CALL = re.compile(rf'(?:\blake\s*\.\s*)?"?\bneurolake\b"?\s*\.\s*at\s*\(\s*{_TEXT}\s*,\s*{_TEXT}\s*\)', re.IGNORECASE)
-_ANY = re.compile(r"\bneurolake\b\"?\s*\.\s*at\s*\(", re.IGNORECASE)
+_NAME = r"(?:(?:\"lake\"|\blake)\s*\.\s*)?(?:\"neurolake\"|\bneurolake)\s*\.\s*(?:\"at\"|at)\s*\("
+_CALL = re.compile(rf"{_NAME}\s*{_TEXT}\s*,\s*{_TEXT}\s*\)", re.IGNORECASE)
+_ANY = re.compile(_NAME, re.IGNORECASE)
 _SKIPPED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 

@@ -385,6 +385,40 @@ class TestLooking:
             lake.call("unmount_snapshot", snapshot)
 
 
+class TestAt:
+    def test_a_table_as_a_snapshot_has_it(self, lake: neurolake.Lake) -> None:
+        snapshot = take(lake)
+        lake.sql("UPDATE people SET name = 'Bob' WHERE id = 6").close()
+        old = f"neurolake.at('people', '{snapshot}')"
+        joined = f"SELECT o.name, p.name FROM {old} AS o JOIN people p USING (id) WHERE o.name <> p.name"
+        assert rows(lake, joined) == [("Ben", "Bob")]
+        for name in ("neurolake.at", "NEUROLAKE . AT", "lake.neurolake.at", '"neurolake"."at"'):
+            assert rows(lake, f"SELECT count(*) FROM {name} ( 'sales.orders' , 'latest' )") == [(1000,)]
+        lake.sql(f"CREATE TABLE back AS FROM {old}").close()
+        assert rows(lake, "SELECT name FROM back ORDER BY id") == [("Ada",), ("Ben",)]
+        assert rows(lake, "SELECT 'neurolake.at(''a'', ''b'')'") == [("neurolake.at('a', 'b')",)]
+
+    def test_the_latest_is_the_latest(self, lake: neurolake.Lake) -> None:
+        take(lake)
+        count = "SELECT count(*) FROM neurolake.at('pets', 'latest')"
+        assert rows(lake, count) == [(1,)]
+        lake.sql("INSERT INTO pets VALUES (6, 'Tom')").close()
+        assert rows(lake, count) == [(1,)]
+        take(lake)
+        assert rows(lake, count) == [(2,)]
+
+    def test_what_it_does_not_know_it_says(self, lake: neurolake.Lake) -> None:
+        take(lake)
+        for call, code in (
+            ("neurolake.at('nothing', 'latest')", "snapshot_table_unknown"),
+            ("neurolake.at('people', '2001-01-01')", "snapshot_unknown"),
+            ("neurolake.at('people', 'la' || 'test')", "argument"),
+        ):
+            with pytest.raises(errors.InvalidRequest) as caught:
+                lake.sql(f"FROM {call}").close()
+            assert caught.value.code == code
+
+
 class TestPrune:
     def test_what_a_kept_snapshot_needs_stays(self, lake: neurolake.Lake, tmp_path: Path) -> None:
         taken = []
@@ -483,6 +517,40 @@ def test_a_kill_at_any_point_loses_no_snapshot(killed_home: Path, tmp_path: Path
         left = sorted(path.name for path in (home / "snapshots").rglob("*") if path.is_file())
         named = {file for (file,) in rows(lake, "SELECT snapshot_id || '.json' FROM neurolake.snapshots")}
         assert not [name for name in left if name.endswith(".json") and name not in named]
+
+
+FULL = """
+import sys
+import neurolake
+from neurolake import errors
+
+home, disk = sys.argv[1:3]
+with neurolake.connect(home) as lake:
+    backups = lake.backups.at(disk)
+    first = backups.create(tables=["small"])
+    try:
+        backups.create()
+    except errors.LimitReached as problem:
+        print(problem.code)
+    assert [row["snapshot_id"] for row in backups.list()] == [first]
+    assert {row["state"] for row in backups.verify(first, full=True)} == {"whole"}
+    lake.sql("DROP TABLE big").close()
+    backups.prune(dry_run=False)
+    print(len(backups.list()), backups.create() is not None)
+"""
+
+
+@pytest.mark.faults
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    home, disk = tmp_path / "lake", tmp_path / "disk"
+    disk.mkdir()
+    with neurolake.connect(home) as lake:
+        lake.sql("CREATE TABLE small AS SELECT 1 AS i").close()
+        lake.sql("CREATE TABLE big AS SELECT uuid() AS u, uuid() AS v FROM range(400000)").close()
+    script = 'mount -t tmpfs -o size=4m none "$2" && exec "$3" -c "$0" "$1" "$2"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    done = subprocess.run([*command, FULL, str(home), str(disk), sys.executable], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["repository_full", "1", "True"]), done.stderr
 
 
 @pytest.mark.faults
