@@ -154,6 +154,7 @@ def load_all() -> None:
         governance,
         governance_catalog,
         governance_policies,
+        masking,
         pii,
         queries,
         snapshots,

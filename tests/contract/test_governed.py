@@ -184,6 +184,17 @@ class TestChanges:
         admin("CALL neurolake.revoke('read', 'people', 'analyst')")
         assert code_of(ann, "SELECT name FROM people WHERE id = 1") == "relation_denied"
 
+    def test_a_new_key_makes_new_tokens(self, service: Service, ann: Run) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'token')")
+        before = ann("SELECT name FROM people ORDER BY id")
+        assert ann("SELECT name FROM people ORDER BY id") == before
+        assert admin("CALL neurolake.rotate_mask_key()") == [(2,)]
+        after = ann("SELECT name FROM people ORDER BY id")
+        assert {len(token) for (token,) in after} == {36}
+        assert set(after).isdisjoint(before)
+        assert admin("SELECT count(*) FROM neurolake.audit WHERE event = 'rotate_mask_key'") == [(1,)]
+
     def test_for_tickets_and_prepared_statements_too(self, service: Service) -> None:
         wire = Wire(f"grpc://127.0.0.1:{service.port}", "ann", ANN)
         info = wire.info(command("CommandStatementQuery", query="SELECT name FROM people WHERE id = 1"))
