@@ -19,7 +19,7 @@ from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
 from neurolake.governance import gate, views
-from neurolake.governance.access import ColumnDecision, TableDecision
+from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
 from neurolake.governance.masks import keys_of
@@ -223,6 +223,10 @@ class Relations:
         try:
             text = views.view_text(sql, columns, decision, self.rows_of(sql, decision))
         except errors.AccessDenied:
+            if decision.reason == IN_DOUBT:
+                raise errors.Unavailable(
+                    f"{name} is being changed.", code="table_changing", next_step="Run the statement again."
+                ) from None
             raise closed(str(name), self._principal.role, decision.reason) from None
         path = self.made(text, columns, decision)
         self.shown[path] = decision

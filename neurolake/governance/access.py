@@ -21,6 +21,7 @@ from neurolake.sql.text import Name
 ADMIN = "admin"
 PRIVILEGES = ("read", "write", "create", "call", "admin")
 """`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
+IN_DOUBT = "it has just been changed, and the metadata does not know it yet"
 WHOLE_KEPT_S = 30.0
 """How long a picture remembers the facts of every table."""
 TABLES_KEPT_MAX = 2_000
@@ -149,7 +150,7 @@ class Access:
             return TableDecision(frozenset(PRIVILEGES), open_, (), "admin")
         name = table.fold()
         if self._unsettled(name):
-            return _closed(columns, f"{table} has just been changed; try again in a moment")
+            return _closed(columns, IN_DOUBT)
         known = self.facts(name)
         roles = self.roles_of(principal.role)
         if broken := self._broken(known, roles, columns):

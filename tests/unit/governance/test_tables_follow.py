@@ -234,6 +234,10 @@ class TestUntilTheMetadataKnows:
             assert shown(lake) == CLOSED
             assert "changed" in decide(lake).reason
             assert decide(lake, Name("main", "other"), a="INTEGER").reason != decide(lake).reason
+            with pytest.raises(errors.Unavailable) as caught:
+                lake.engine.run(Request("SELECT * FROM people", lake.engine.session(ANALYST)))
+            assert caught.value.code == "table_changing"
+            assert caught.value.retryable
         lake.call("grant", "read", "people", "analyst")
         assert decide(lake).privileges == {"read"}
 
