@@ -364,4 +364,6 @@ def malformed(what: str) -> InvalidRequest:
 def unknown(what: str, name: str) -> NotSupported:
     """The error for a command or action nobody here knows; `name` is the client's and shown in part."""
     shown = ascii(name[:100])
-    return NotSupported(f"The {what} {shown} is not known here.", next_step="See docs/clients.md for what is served.")
+    return NotSupported(
+        f"The {what} {shown} is not known here.", next_step="See docs/flight-sql.md for what is served."
+    )

@@ -293,3 +293,26 @@ def until(happens: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
     return found
+
+
+class TestWhatIsNotServed:
+    def test_polling(self, flight: Flight) -> None:
+        """pyarrow's server has no PollFlightInfo; a driver that asks for it is told so, and goes on without."""
+        with flight.connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+            error = refused(lambda: cursor.adbc_execute_partitions("SELECT 1"))
+            assert (type(error), error.status_code) == (adbc.NotSupportedError, Status.NOT_IMPLEMENTED)
+        assert flight.value("SELECT 1") == 1
+
+    def test_a_result_is_one_partition(self, flight: Flight) -> None:
+        with flight.connection.cursor() as cursor:
+            partitions, schema = cursor.adbc_execute_partitions("SELECT range AS n FROM range(10)")
+            assert (len(partitions), schema.names) == (1, ["n"])
+            cursor.adbc_read_partition(partitions[0])
+            assert cursor.fetch_arrow_table().num_rows == 10
+
+    def test_substrait(self, flight: Flight) -> None:
+        with flight.connection.cursor() as cursor:
+            cursor.adbc_statement.set_substrait_plan(b"plan")
+            error = refused(cursor.adbc_statement.execute_query)
+            assert (type(error), error.status_code) == (adbc.NotSupportedError, Status.NOT_IMPLEMENTED)
