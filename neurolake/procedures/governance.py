@@ -173,7 +173,7 @@ def revoke(context: Context, privilege: str, object: str, role: str) -> pa.Table
     return row(GRANT, _roles(context).revoke(wanted, on, role), wanted, str(on))
 
 
-@procedure(VERIFIED)
+@procedure(VERIFIED, privilege="call")
 def verify_audit(context: Context) -> pa.Table:
     """Check that no record of the audit log was changed, removed or slipped in.
 

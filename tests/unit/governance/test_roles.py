@@ -290,7 +290,7 @@ class TestWhoMayCall:
         for privilege in ("read", "write", "create", "call"):
             lake.call("grant", privilege, "lake", "analyst")
         for call in (
-            "create_role('x')", "drop_role('staff')", "create_user('x')", "drop_user('ann')", "verify_audit()",
+            "create_role('x')", "drop_role('staff')", "create_user('x')", "drop_user('ann')",
             "grant_role('staff', 'ann')", "set_attribute('ann', 'region', 'all')", "register('x', '/etc/passwd')",
             "grant('read', 'people', 'analyst')", "grant('read', 'nothing', 'analyst')", "tag('people', 'x')",
             "revoke('read', 'people', 'analyst')", "set_pii('people', null, 'confirmed')", "untag('people', 'x')",
@@ -300,6 +300,11 @@ class TestWhoMayCall:
             "set_password('admin', 'long enough')",
         ):  # fmt: skip
             assert refusal(lake, ann, f"CALL neurolake.{call}") == "access_denied"
+
+    def test_some_procedures_need_no_more_than_call(self, lake: EmbeddedLake, ann: Session) -> None:
+        assert refusal(lake, ann, "CALL neurolake.verify_audit()") == "access_denied"
+        lake.call("grant", "call", "lake", "staff")
+        assert len(run(lake, ann, "CALL neurolake.verify_audit()")) == 2
 
     def test_who_administers_a_table_does_so_there(self, lake: EmbeddedLake, ann: Session) -> None:
         lake.sql("CREATE TABLE other (a INT)").close()
