@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow.flight as paflight
 
-from flight.errors import to_flight
+from flight.errors import boundary
 from flight.sessions import CERTIFIED, FlightSession, Sessions
 from neurolake import errors
 from neurolake.engine import Engine
@@ -78,11 +78,9 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
             _calls[thread] = known
             return None
         _calls.pop(thread, None)
-        try:
-            return self._middleware(info, headers)
-        except errors.NeuroLakeError as problem:
-            raise to_flight(problem) from None
+        return self._middleware(info, headers)
 
+    @boundary
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
         sent = headers.get(AUTHORIZATION, _NOTHING)[0]
         if len(sent) > HEADER_BYTES_MAX:
