@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import struct
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from flight.protocol.actions import ACTION_TYPES
 
 GROWTH_BYTES_MAX = 96 * 1024 * 1024
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-FEW = settings(max_examples=50, deadline=None, suppress_health_check=CHECKS)
+FEW = settings(max_examples=30, deadline=None, suppress_health_check=CHECKS)
 MANY = settings(max_examples=1000, deadline=None, suppress_health_check=CHECKS)
 
 INSIDE = re.compile(r"Traceback|File \"|\.py\b|site-packages|internal error, id")
@@ -280,6 +281,29 @@ def still_works(served: Served) -> None:
 @given(calls())
 def test_any_bytes_to_any_rpc(served: Served, call: tuple[str, list[bytes]]) -> None:
     ask_anything(served, call)
+
+
+ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
+CREDENTIALS = st.one_of(
+    ASCII,
+    st.tuples(st.sampled_from(["Basic", "basic", "Bearer", "Digest"]), ASCII).map(" ".join),
+    st.binary(max_size=60).map(lambda data: f"Basic {base64.b64encode(data).decode()}"),
+    st.tuples(st.text(max_size=20), st.text(max_size=20)).map(
+        lambda pair: "Basic " + base64.b64encode(":".join(pair).encode("utf-8", "surrogatepass")).decode()
+    ),
+    st.integers(8_000, 9_000).map(lambda size: "Bearer " + "x" * size),
+)
+
+
+@settings(FEW, max_examples=12)  # each name costs the server a password hash
+@given(CREDENTIALS.map(str.strip), st.sampled_from(["Handshake", "GetFlightInfo", "DoAction"]))
+def test_any_credentials(served: Served, sent: str, rpc: str) -> None:
+    with session(served) as raw:
+        entered, raw.headers = raw.headers, (("authorization", sent),)
+        answer = check(served, raw.ask(rpc, descriptor(COMMANDS[0])))
+        raw.headers = entered
+    # gRPC itself refuses headers of more than 8 KiB.
+    assert answer.code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED), answer
 
 
 @FEW
