@@ -110,8 +110,9 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
             return SessionMiddleware(self._sessions.open(login(), client), tell=True)
         mark = hashlib.sha256(f"{client}\0{sent}".encode()).digest()
         session = self._shared.find(mark)
-        if session is None:
-            session = self._shared.keep(mark, self._sessions.open(login(), client))
+        if session is None or session.session.is_owner:  # the owner's token changes, so it is looked at each time
+            proven = login()
+            session = session or self._shared.keep(mark, self._sessions.open(proven, client))
         return SessionMiddleware(session, tell=True)
 
     def _bearer(self, token: str, address: str) -> Login:

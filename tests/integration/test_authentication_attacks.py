@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -400,6 +401,36 @@ class TestSessions:
         assert wire.ask(f"Bearer {info.token}".encode()).num_rows == 1
         for name in ("admin", "ada", ""):
             assert refused(lambda n=name: wire.login(n, info.token)) in ("login_failed", "login_back_off")  # type: ignore[misc]
+
+    def test_the_owners_token_does_not_outlast_its_change(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from neurolake.home import read_server_file
+
+        monkeypatch.setattr("flight.service.OWNER_GRACE_S", 0.0)
+        home = Home.open(tmp_path / "lake", create=True)
+        flags = {
+            "port": 0,
+            "http_port": 0,
+            "admin_password": PASSWORD,
+            "owner_token_life_s": 1.0,
+            "shutdown_grace_s": 0,
+        }
+        service = Service(home, load(home.path, flags=flags))
+        service.start()
+        wire = Wire(service)
+        first = read_server_file(home.path)
+        assert first is not None
+        held = f"Bearer {first.token}".encode()
+        assert wire.ask(held).num_rows == 1
+        until = time.monotonic() + 10
+        while (now := read_server_file(home.path)) is None or now.token == first.token:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        time.sleep(0.2)  # the file is written first
+        assert refused(lambda: wire.ask(held)) == "session_unknown"
+        wire.close()
+        service.stop()
 
 
 class TestGuessing:
