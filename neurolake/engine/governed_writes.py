@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.engine import governed, planning
-from neurolake.governance import gate, writes
+from neurolake.governance import gate, merges, writes
 from neurolake.governance.access import TableDecision
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
@@ -42,12 +42,14 @@ _TYPE = re.compile(r"SELECT CAST\(NULL AS (.*)\)\Z", re.DOTALL)
 
 
 def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
-    """INSERT, UPDATE and DELETE.
+    """INSERT, UPDATE, DELETE and MERGE.
 
     Raises:
         AccessDenied: the role may not, or the statement cannot be taken apart.
     """
-    if draft.verb in ("MERGE", "COPY"):
+    if draft.verb == "MERGE":
+        return _merge(engine, draft, activity)
+    if draft.verb == "COPY":
         raise gate.denied(f"{draft.verb} statements", code="statement_denied")
     found = writes.taken_apart(engine.serialise(writes.wrapped(draft.text)))
     draft = evolve(draft, home=governed.at_home(draft))
@@ -59,6 +61,17 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     elif found.by_name:
         _check_names(alone, activity, relations.decision)
     text = writes.composed(found, relations.sql, select, relations.decision, relations.columns)
+    draft = evolve(draft, text=text, relations=relations.lent, ruling=_ruling(relations))
+    return planning.described(draft, planning.bound(draft, activity))
+
+
+def _merge(engine: Engine, draft: Plan, activity: Activity) -> Plan:
+    found = merges.taken_apart(draft.text, engine.serialise)
+    draft = evolve(draft, home=governed.at_home(draft))
+    relations = _Target(engine, draft, activity, writes.Write("MERGE", found.target, None))
+    select, _, _ = governed.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    planning.bound(evolve(draft, text=select, relations=relations.lent), activity)
+    text = merges.composed(found, relations.sql, select, relations.decision)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=_ruling(relations))
     return planning.described(draft, planning.bound(draft, activity))
 

@@ -26,7 +26,7 @@ TARGET: Final = "__neurolake_target"
 """Stands for the target inside the SELECT of an UPDATE or DELETE."""
 
 ROW: Final = "__neurolake_row"
-_ROWS: Final = "__neurolake_rows"
+ROWS: Final = "__neurolake_rows"
 _BODY: Final = "__neurolake_write"
 
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
@@ -81,7 +81,7 @@ def taken_apart(answer: Node) -> Write:
             raise errors.SyntaxProblem(message.split("\n", 1)[0])
         raise denied("a write that the gate cannot take apart", code="write_denied")
     try:
-        node, parameters = _body(answer)
+        node, parameters = body_of(answer)
         write = _READERS[node["type"]](node)
     except (KeyError, TypeError, ValueError, IndexError):
         raise denied("a write that the gate cannot take apart", code="write_denied") from None
@@ -94,7 +94,12 @@ def taken_apart(answer: Node) -> Write:
     return write
 
 
-def _body(answer: Node) -> tuple[Node, Sequence[Node]]:
+def body_of(answer: Node) -> tuple[Node, Sequence[Node]]:
+    """The write inside a wrapped one, and its parameters.
+
+    Raises:
+        ValueError, KeyError, TypeError: there is anything else.
+    """
     (statement,) = answer["statements"]
     outer = statement["node"]
     (entry,) = outer["cte_map"]["map"]
@@ -125,10 +130,10 @@ def _read_update(node: Node) -> Write:
     computed = [place for place, item in enumerate(change["expressions"]) if item["class"] != "DEFAULT"]
     items = [change["expressions"][place] for place in computed]
     relations = [node["from_table"]] if node["from_table"] is not None else []
-    select = _select(node["table"], relations, items, change["condition"])
+    select = select_of(node["table"], relations, items, change["condition"])
     _hand_down(node, select)
     expressions = tuple(
-        f"{_ROWS}.v{computed.index(place)}" if place in computed else "DEFAULT"
+        f"{ROWS}.v{computed.index(place)}" if place in computed else "DEFAULT"
         for place in range(len(change["expressions"]))
     )
     return Write(
@@ -138,7 +143,7 @@ def _read_update(node: Node) -> Write:
 
 
 def _read_delete(node: Node) -> Write:
-    select = _select(node["table"], node["using_clauses"], [], node["condition"])
+    select = select_of(node["table"], node["using_clauses"], [], node["condition"])
     _hand_down(node, select)
     return Write("DELETE", tuple(node["table"]["qualified_name"]["path"]), select, returning=node["returning_list"])
 
@@ -155,7 +160,7 @@ def _hand_down(node: Node, select: Node) -> None:
     select["cte_map"]["map"] = [*node["cte_map"]["map"], *select["cte_map"]["map"]]
 
 
-def _select(table: Node, relations: Sequence[Node], items: Sequence[Node], condition: Node | None) -> Node:
+def select_of(table: Node, relations: Sequence[Node], items: Sequence[Node], condition: Node | None) -> Node:
     """The SELECT that finds the rows of an UPDATE or DELETE, and what they are set to."""
     alias = table["alias"] or table["qualified_name"]["path"][-1]
     target = {
@@ -167,17 +172,18 @@ def _select(table: Node, relations: Sequence[Node], items: Sequence[Node], condi
         source = _crossed(source, relation)
     return {
         "type": "SELECT_NODE", "modifiers": [], "cte_map": {"map": []},
-        "select_list": [_column(alias, ROW), *items], "from_table": source, "where_clause": condition,
+        "select_list": [column(alias, ROW), *items], "from_table": source, "where_clause": condition,
         "group_expressions": [], "group_sets": [], "aggregate_handling": "STANDARD_HANDLING", "having": None,
         "sample": None, "qualify": None,
     }  # fmt: skip
 
 
-_NOWHERE: Final = {"query_location": 18446744073709551615, "query_location_length": 0}
+NOWHERE: Final = {"query_location": 18446744073709551615, "query_location_length": 0}
 
 
-def _column(*names: str) -> Node:
-    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": list(names), **_NOWHERE}
+def column(*names: str) -> Node:
+    """The node of a column."""
+    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": list(names), **NOWHERE}
 
 
 def _crossed(left: Node, right: Node) -> Node:
@@ -185,7 +191,7 @@ def _crossed(left: Node, right: Node) -> Node:
         "type": "JOIN", "alias": "", "sample": None, "left": left, "right": right, "condition": None,
         "join_type": "INNER", "ref_type": "CROSS", "using_columns": [], "delim_flipped": False,
         "duplicate_eliminated_columns": [], "is_implicit": False, "ranking_expression": None, "nearest_count": 1,
-        "nearest_order_type": "ASCENDING", "nearest_approx": False, **_NOWHERE,
+        "nearest_order_type": "ASCENDING", "nearest_approx": False, **NOWHERE,
     }  # fmt: skip
 
 
@@ -256,12 +262,12 @@ def composed(write: Write, target: str, select: str, decision: TableDecision, ty
         what = "BY NAME" if write.by_name else f"({listed(columns)})"
         return f"INSERT INTO {target} {what} {select}{_conflict(write, decision)}{returning}"
     if write.verb == "DELETE":
-        rows = f"({select}) AS {_ROWS}({ROW})"
-        return f"DELETE FROM {target} AS {TARGET} USING {rows} WHERE {TARGET}.rowid = {_ROWS}.{ROW}{returning}"
+        rows = f"({select}) AS {ROWS}({ROW})"
+        return f"DELETE FROM {target} AS {TARGET} USING {rows} WHERE {TARGET}.rowid = {ROWS}.{ROW}{returning}"
     names = listed([ROW, *(f"v{place}" for place in range(sum(e != "DEFAULT" for e in write.expressions)))])
     changes = ", ".join(f"{quote(c)} = {e}" for c, e in zip(columns, write.expressions, strict=True))
-    where = f"{TARGET}.rowid = {_ROWS}.{ROW}"
-    return f"UPDATE {target} AS {TARGET} SET {changes} FROM ({select}) AS {_ROWS}({names}) WHERE {where}{returning}"
+    where = f"{TARGET}.rowid = {ROWS}.{ROW}"
+    return f"UPDATE {target} AS {TARGET} SET {changes} FROM ({select}) AS {ROWS}({names}) WHERE {where}{returning}"
 
 
 def _conflict(write: Write, decision: TableDecision) -> str:

@@ -565,6 +565,23 @@ DELETE FROM secrets
 DELETE FROM customers
 DELETE FROM __neurolake.outbox
 MERGE INTO orders USING people ON orders.id = people.id WHEN MATCHED THEN UPDATE SET amount = people.salary
+MERGE INTO people USING orders ON people.id = orders.id WHEN MATCHED THEN UPDATE SET region = ssn
+MERGE INTO people USING orders ON people.id = orders.id WHEN MATCHED AND ssn LIKE '%ALPHA%' THEN DELETE
+MERGE INTO people USING orders ON people.salary > orders.amount WHEN MATCHED THEN DELETE
+MERGE INTO people USING orders ON people.id = orders.id WHEN MATCHED THEN UPDATE SET salary = 1
+MERGE INTO people USING orders ON people.id = orders.id WHEN MATCHED THEN UPDATE SET region = 'x'
+MERGE INTO people USING orders ON people.id = orders.id WHEN MATCHED THEN DELETE RETURNING people.ssn
+MERGE INTO people USING orders ON people.id = orders.id WHEN NOT MATCHED BY SOURCE THEN DELETE
+MERGE INTO people USING orders ON people.id = orders.id WHEN NOT MATCHED THEN INSERT (id, dna) VALUES (1, 'x')
+MERGE INTO orders USING people ON orders.id = people.id WHEN MATCHED THEN UPDATE SET amount = people.score
+MERGE INTO orders USING (SELECT * FROM people) p ON orders.id = p.id WHEN MATCHED THEN UPDATE SET amount = p.salary
+MERGE INTO orders USING secrets ON true WHEN MATCHED THEN DELETE
+MERGE INTO orders USING people ON (SELECT count(*) FROM secrets) = 1 WHEN MATCHED THEN DELETE
+MERGE INTO orders USING people ON true WHEN MATCHED THEN UPDATE SET amount = (SELECT count(*) FROM secrets)
+MERGE INTO orders USING people ON true) SELECT * FROM secrets -- WHEN MATCHED THEN DELETE
+MERGE INTO orders USING people ON true WHEN MATCHED THEN DELETE) SELECT * FROM secrets --
+MERGE INTO orders USING people ON '$$' = '$$ WHEN MATCHED THEN DELETE' WHEN MATCHED THEN DELETE
+MERGE INTO secrets USING people ON true WHEN MATCHED THEN DELETE
 CREATE TABLE lab.t AS SELECT * FROM people
 CREATE TABLE lab.t AS SELECT ssn FROM people
 CREATE TABLE lab.t AS SELECT * FROM secrets

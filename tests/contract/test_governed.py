@@ -281,6 +281,34 @@ class TestWriting:
         assert writer("DELETE FROM orders o USING people p WHERE p.id = o.person AND o.id > 100") == [(3,)]
         assert writer("SELECT count(*) FROM orders") == [(21,)]
 
+    def test_merge(self, service: Service) -> None:
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            changed = writer("""
+                MERGE INTO orders o USING (VALUES (1, 50.0), (2, 60.0), (3, 70.0), (900, 80.0)) n(id, amount)
+                ON o.id = n.id AND n.amount > 55
+                WHEN MATCHED AND n.id = 2 THEN UPDATE SET amount = n.amount + o.amount, person = 5
+                WHEN MATCHED THEN DELETE -- the others
+                WHEN NOT MATCHED AND n.id = 900 THEN INSERT VALUES (n.id, 1, n.amount)
+                WHEN NOT MATCHED THEN DO NOTHING
+            """)
+            assert changed == [(3,)]
+            found = writer("SELECT * FROM orders WHERE id IN (1, 2, 3, 900) ORDER BY id")
+            assert found == [(1, 1, 1.0), (2, 5, 62.0), (900, 1, 80.0)]
+            merge = "MERGE INTO people p USING orders o ON {} WHEN MATCHED {} THEN {}"
+            for condition, more, action in (
+                ("p.salary = o.id", "", "DELETE"),
+                ("p.id = o.id", "AND p.email LIKE 'u1%'", "DELETE"),
+                ("p.id = o.id", "AND ssn = 'ssn1'", "DELETE"),
+                ("p.id = o.id", "", "UPDATE SET name = email"),
+                ("p.id = o.id", "", "UPDATE SET name = (SELECT ssn)"),
+            ):
+                assert code_of(writer, merge.format(condition, more, action)) == "binding"
+            assert code_of(writer, merge.format("p.id = o.id", "", "UPDATE SET salary = 1")) == "column_denied"
+            assert (
+                code_of(writer, "MERGE INTO orders USING vault ON true WHEN MATCHED THEN DELETE") == "relation_denied"
+            )
+
     def test_what_is_copied_is_masked(self, writer: Run, service: Service) -> None:
         with embedded(service) as own:
             own("SET ROLE writer")
@@ -390,7 +418,8 @@ class TestWriting:
         with embedded(service) as writer:
             writer("SET ROLE writer")
             for sql in (
-                "MERGE INTO orders USING people ON true WHEN MATCHED THEN DELETE",
+                "MERGE INTO orders USING people ON true WHEN NOT MATCHED BY SOURCE THEN DELETE",
+                "MERGE INTO orders USING people ON true WHEN MATCHED THEN DELETE RETURNING *",
                 "INSERT OR REPLACE INTO orders VALUES (1, 1, 1)",
                 "INSERT INTO orders VALUES (1, 1, 1) RETURNING (SELECT max(s) FROM vault)",
                 "CREATE MACRO m() AS 1",
