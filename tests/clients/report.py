@@ -6,7 +6,6 @@ python -m clients.report      (in tests/, after pytest -m clients) publishes the
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -90,17 +89,16 @@ def suites(measured: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for title, name, _ in entries:
         for reason in known().get(name, ()):
-            yield f"- {title.partition(',')[0]}: {reason.count} × {reason.why} ({reason.whose})."
+            yield f"- {title.partition(',')[0]}: {reason.failures} × {reason.why} ({reason.whose})."
 
 
 def written(page: str, measured: Mapping[str, Any]) -> str:
     """The page with its tables as they were measured."""
     for name, lines in (("capabilities", capabilities(measured)), ("suites", suites(measured))):
-        begin, end = f"<!-- {name}: made by tests/clients/report.py -->\n", f"<!-- {name}: end -->"
-        pattern = re.escape(begin) + ".*?" + re.escape(end)
-        text = begin + "\n".join(lines) + "\n" + end
-        assert re.search(pattern, page, re.DOTALL), f"the page has no place for {name}"
-        page = re.sub(pattern, lambda _, text=text: text, page, flags=re.DOTALL)
+        before, begin, rest = page.partition(f"<!-- {name}: made by tests/clients/report.py -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->")
+        assert end, f"the page has no place for {name}"
+        page = before + begin + "\n".join(lines) + "\n" + end + after
     return page
 
 

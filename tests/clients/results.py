@@ -27,14 +27,14 @@ class Reason(NamedTuple):
         why: what happens.
         tests: their names; a `*` stands for anything.
         says: a part of their messages; empty, any.
-        count: how many there are.
+        failures: how many there are.
     """
 
     whose: str
     why: str
     tests: tuple[str, ...]
     says: str
-    count: int
+    failures: int
 
     def explains(self, test: str, message: str) -> bool:
         """Whether this is the reason of that failure."""
@@ -63,8 +63,8 @@ def unexplained(name: str, failed: Mapping[str, str]) -> dict[str, str]:
     wrong = {}
     for reason in known().get(name, ()):
         explained = [test for test, message in left.items() if reason.explains(test, message)]
-        if len(explained) != reason.count:
-            wrong[reason.why] = f"{len(explained)} failures, {reason.count} in known.toml"
+        if len(explained) != reason.failures:
+            wrong[reason.why] = f"{len(explained)} failures, {reason.failures} in known.toml"
         for test in explained:
             del left[test]
     return {**left, **wrong}

@@ -81,7 +81,7 @@ def try_client(client: Client, address: Address) -> dict[str, Any]:
 
 def command(environment: str | None, script: Path) -> list[str]:
     """How to run a script with the packages of an environment."""
-    if environment in environments.NODE:
+    if environment is not None and environment in environments.NODE:
         project = environments.node(environment)
         for each in script.parent.glob("*.mjs"):  # Node looks for packages where the script is
             shutil.copy(each, project)

@@ -18,7 +18,7 @@ def test_every_published_failure_is_named() -> None:
         named = {test for reason in known().get(name, ()) for test in reason.tests}
         assert {trial for trial, outcome in entry["trials"].items() if outcome != "yes"} == named
     for name, entry in measured["suites"].items():
-        assert sum(reason.count for reason in known().get(name, ())) == len(entry["failed"]), name
+        assert sum(reason.failures for reason in known().get(name, ())) == len(entry["failed"]), name
 
 
 def test_everything_known_is_of_something_that_runs() -> None:

@@ -100,7 +100,8 @@ def typed(draw: st.DrawFn, depth: int = 2, *, views: bool = True) -> tuple[pa.Da
         )
     )
     if shape == "plain":
-        return draw(st.sampled_from(PLAIN))
+        plain: tuple[pa.DataType, st.SearchStrategy[Any]] = draw(st.sampled_from(PLAIN))
+        return plain
     kind, values = draw(typed(depth=depth - 1, views=views))
     if pa.types.is_dictionary(kind) or pa.types.is_null(kind) or isinstance(kind, pa.BaseExtensionType):
         kind, values = pa.string(), TEXT
@@ -148,7 +149,7 @@ def same(one: Any, other: Any) -> bool:
             one == other and math.copysign(1, one) == math.copysign(1, other)
         )
     if isinstance(one, datetime.timedelta) and isinstance(other, pa.MonthDayNano):
-        return one // datetime.timedelta(microseconds=1) * 1000 == other.nanoseconds and other[:2] == (0, 0)
+        return bool(one // datetime.timedelta(microseconds=1) * 1000 == other.nanoseconds and other[:2] == (0, 0))
     if isinstance(one, uuid.UUID) and isinstance(other, str):
         return str(one) == other
     if isinstance(one, list) and isinstance(other, list):
