@@ -252,6 +252,7 @@ class TestHandles:
         assert wire.prepare("SELECT 1").prepared_statement_handle
 
     @pytest.mark.slow
+    @pytest.mark.timeout(1200)
     def test_a_hundred_thousand_made_and_closed(self, wire: Wire, empty_service: Service) -> None:
         process = psutil.Process()
 
