@@ -190,7 +190,6 @@ class TestWhatItComesTo:
         assert (email.action, email.policy) == ("null", None)
         assert email.reason == "policies a, b: different ones of equal rank"
 
-
     def test_who_is_closed_out_is_told_why(self, lake: EmbeddedLake, ann: Session) -> None:
         lake.call("set_policy", "p", "staff", "column:people.born", "null")
         lake.sql("ALTER TABLE people DROP COLUMN born").close()
