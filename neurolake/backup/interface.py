@@ -31,15 +31,15 @@ class LakeBackups:
         return LakeBackups(self._lake, repository)
 
     def create(self, tables: Sequence[str] = (), *, kind: str = "full", reuse: bool = True) -> str:
-        """Take a snapshot; its id.
+        """Take a snapshot; its id. `create_snapshot` also says in which repositories it could not be kept.
 
         Args:
             tables: only these managed tables; none: everything.
             kind: full; schema: no rows; data: tables only.
             reuse: whether what an earlier snapshot there holds is not written again.
         """
-        (row,) = self._call("create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse)
-        return str(row["snapshot_id"])
+        rows = self._call("create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse)
+        return next(str(row["snapshot_id"]) for row in rows if row["snapshot_id"] is not None)
 
     def list(self) -> Rows:
         """The snapshots there are, oldest first."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from neurolake import errors
 from neurolake.backup import mount as mounting
+from neurolake.backup.copy import copy
 from neurolake.backup.create import create, fact_of, lake_id
 from neurolake.backup.diff import Change, TableDiff, changed_rows, diff
 from neurolake.backup.faults import reached
@@ -35,6 +36,15 @@ T = TypeVar("T")
 SCHEMA_TARGET = "schema:"
 
 
+class Taken(NamedTuple):
+    """What came of a snapshot in one repository."""
+
+    repository: str
+    manifest: Manifest | None
+    bytes_new: int
+    problem: errors.NeuroLakeError | None
+
+
 class Backups:
     """Takes and uses the snapshots of an engine's lake, on behalf of one statement."""
 
@@ -47,7 +57,7 @@ class Backups:
     # Repositories
 
     def locations(self) -> list[str]:
-        """The repositories of the settings, the first of which new snapshots go to; by default the home's own."""
+        """The repositories of the settings, which new snapshots go to; by default the home's own."""
         return list(self._engine.settings.snapshot_repositories) or [str(self._engine.home.snapshots)]
 
     def repository(self, location: str | None = None) -> Repository:
@@ -65,14 +75,29 @@ class Backups:
         return [self.repository(place) for place in ([location] if location else self.locations())]
 
     def snapshots(self, location: str | None = None) -> list[tuple[Repository, str, Manifest | None]]:
-        """Every snapshot of every repository, oldest first; without a manifest where it cannot be read."""
+        """Every snapshot of every repository, oldest first; without a manifest where it cannot be read.
+
+        Of several repositories those that cannot be reached are left out.
+
+        Raises:
+            SourceFailed: none can be reached.
+        """
         found: list[tuple[Repository, str, Manifest | None]] = []
-        for repository in self._all(location):
-            for snapshot_id in repository.ids():
+        repositories = self._all(location)
+        problems: list[errors.SourceFailed] = []
+        for repository in repositories:
+            try:
+                ids = repository.ids()
+            except errors.SourceFailed as problem:
+                problems.append(problem)
+                continue
+            for snapshot_id in ids:
                 try:
                     found.append((repository, snapshot_id, repository.manifest(snapshot_id)))
                 except (errors.SourceFailed, errors.NotSupported):
                     found.append((repository, snapshot_id, None))
+        if len(problems) == len(repositories):
+            raise problems[0]
         return sorted(found, key=lambda one: (one[2].created_at if one[2] else "", one[1]))
 
     def find(self, wanted: str, location: str | None = None) -> tuple[Repository, str]:
@@ -104,19 +129,37 @@ class Backups:
 
     # What is done
 
-    def create(
-        self, kind: str, tables: Sequence[str], location: str | None, *, reuse: bool = True
-    ) -> tuple[Repository, Manifest]:
-        """Take a snapshot. See `neurolake.backup.create`."""
-        repository = self.repository(location)
+    def create(self, kind: str, tables: Sequence[str], location: str | None, *, reuse: bool = True) -> list[Taken]:
+        """Take a snapshot into one repository, or into every repository of the settings; what came of each.
+
+        The first that works is written from the tables, the others are copied from it. See `neurolake.backup.create`.
+
+        Raises:
+            NeuroLakeError: what went wrong in the first, if none of them works.
+        """
+        taken: list[Taken] = []
+        made: tuple[Repository, Manifest] | None = None
         try:
-            made = create(
-                self._engine, repository, kind=kind, tables=tables, reuse=reuse, use=self._use, check=self._check
-            )
+            for place in [location] if location else self.locations():
+                try:
+                    repository = self.repository(place)
+                    if made is None:
+                        made = repository, self._create(repository, kind, tables, reuse=reuse)
+                        taken.append(Taken(repository.location, made[1], made[1].bytes_new, None))
+                    else:
+                        bytes_new = copy(made[0], repository, made[1], self._check)
+                        taken.append(Taken(repository.location, made[1], bytes_new, None))
+                except (errors.SourceFailed, errors.LimitReached, errors.Unavailable) as problem:
+                    taken.append(Taken(place, None, 0, problem))
         finally:
             self._leave()
+        if made is None:
+            raise next(one.problem for one in taken if one.problem is not None)
         self._engine.catalog.touch()  # a plan that read the latest is made again
-        return repository, made
+        return taken
+
+    def _create(self, repository: Repository, kind: str, tables: Sequence[str], *, reuse: bool) -> Manifest:
+        return create(self._engine, repository, kind=kind, tables=tables, reuse=reuse, use=self._use, check=self._check)
 
     def verify(self, wanted: str, mode: str, location: str | None = None) -> list[Finding]:
         """Look at a snapshot. See `neurolake.backup.verify`."""

@@ -117,13 +117,17 @@ def create(
             lake, "create_snapshot", tables=list(tables) or None, kind=kind, as_role=as_role, repository=repository,
             reuse=not no_reuse,
         )  # fmt: skip
-    row = made.to_pylist()[0]
-    click.echo(
-        f"{row['tables']} tables, {row['rows']:,} rows, {_size(row['bytes'])}, of which {_size(row['bytes_new'])} are "
-        f"new, in {row['repository']}",
-        err=True,
-    )
-    answer(row["snapshot_id"], row, as_json)
+    rows = made.to_pylist()
+    for row in rows:
+        said = row["state"]
+        if row["snapshot_id"] is not None:
+            said = f"{row['tables']} tables, {row['rows']:,} rows, {_size(row['bytes'])}, of which "
+            said += f"{_size(row['bytes_new'])} are new"
+        click.echo(f"{row['repository']}: {said}", err=True)
+    whole = [row for row in rows if row["snapshot_id"] is not None]
+    answer(whole[0]["snapshot_id"], {**whole[0], "repositories": rows}, as_json)
+    if len(whole) < len(rows):
+        raise click.exceptions.Exit(exits.PARTIAL)
 
 
 @backup.command("list", cls=Command)

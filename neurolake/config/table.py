@@ -232,7 +232,7 @@ class SettingValues:
 
     snapshot_repositories: tuple[str, ...] = _row(
         (),
-        "Where snapshots are kept; new ones go to the first. Empty: the home's own folder `snapshots`.",
+        "Where snapshots are kept; new ones go to each. Empty: the home's own folder `snapshots`.",
         reload="live",
     )
     snapshot_keep_last: int = _row(7, "Prune keeps so many of the latest snapshots, and never none.", reload="live")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -57,7 +58,8 @@ def create_snapshot(
 
     One transaction sees every table while writers go on; what an earlier snapshot in the repository holds already is
     not written again. `tables` are the only managed tables to take; `kind` is full, schema (no rows) or data (tables
-    only); `repository` is a folder or an s3:// location, by default the first of snapshot_repositories. Without
+    only); `repository` is a folder or an s3:// location, by default each of
+    snapshot_repositories: the answer has a row for each, whose state is complete or says why it failed. Without
     `reuse` every row is written anew, and files of the same content that are damaged are replaced.
     """
     if as_role is not None:
@@ -66,8 +68,15 @@ def create_snapshot(
             code="snapshot_masked",
             next_step="Load what the role may see into another lake, and take a snapshot of that.",
         )
-    made_in, manifest = _backups(context).create(kind, tables or (), repository, reuse=reuse)
-    return table([row(made_in.location, manifest.snapshot_id, manifest)], SNAPSHOTS)
+    rows = []
+    for taken in _backups(context).create(kind, tables or (), repository, reuse=reuse):
+        if taken.manifest is not None:
+            shown = replace(taken.manifest, bytes_new=taken.bytes_new)
+            rows.append(row(taken.repository, shown.snapshot_id, shown))
+        elif taken.problem is not None:
+            nothing = (None,) * 6
+            rows.append((None, *nothing, taken.repository, f"failed: {taken.problem.code}"))
+    return table(rows, SNAPSHOTS)
 
 
 @procedure(SNAPSHOTS)

@@ -253,6 +253,28 @@ def parts_of(lake: neurolake.Lake, snapshot: str, table: str, repository: Path) 
     return [repository / "data" / part["file"][:2] / f"{part['file']}.parquet" for part in entry["parts"]]
 
 
+def test_several_repositories_at_once(lake: neurolake.Lake, tmp_path: Path) -> None:
+    lake.close()
+    (tmp_path / "blocked").write_text("no folder")
+    places = (str(tmp_path / "blocked" / "in"), str(tmp_path / "one"), str(tmp_path / "two"))
+    with neurolake.connect(tmp_path / "lake", snapshot_repositories=places) as again:
+        answer = again.call("create_snapshot").to_pylist()
+        assert [row["state"] for row in answer] == ["failed: repository_failed", "complete", "complete"]
+        assert answer[1]["bytes_new"] == answer[2]["bytes_new"] == answer[1]["bytes"]
+        snapshot = answer[1]["snapshot_id"]
+        for place in places[1:]:
+            found = again.backups.at(place).verify(snapshot, full=True)
+            assert {row["state"] for row in found} == {"whole"}
+        assert [row["bytes_new"] for row in again.call("create_snapshot").to_pylist()[1:]] == [0, 0]
+        again.backups.restore(snapshot, to="schema:old")
+        assert rows(again, "SELECT count(*) FROM old.people") == [(2,)]
+    with (
+        neurolake.connect(tmp_path / "lake", snapshot_repositories=places[:1]) as alone,
+        pytest.raises(errors.SourceFailed),
+    ):
+        alone.call("create_snapshot")
+
+
 def test_two_at_once(lake: neurolake.Lake) -> None:
     lake.sql("CREATE TABLE big AS SELECT i, md5(i::VARCHAR) AS m FROM range(300000) r(i)").close()
     taken: list[str] = []

@@ -1,4 +1,4 @@
-"""Any table of any type that the engine has comes back from a snapshot, value for value, and any tool reads its files."""
+"""Any table of any type of the engine comes back from a snapshot, value for value, and any tool reads its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neurolake.backup.types import parse_type
 from neurolake.sql.text import quote
 
 EXAMPLES = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
