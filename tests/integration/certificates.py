@@ -15,6 +15,11 @@ from cryptography.x509.oid import NameOID
 
 HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
+_NO_USAGE = dict.fromkeys(
+    ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+     "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False,
+)  # fmt: skip
+
 
 class Issued(NamedTuple):
     """A certificate and its key, PEM."""
@@ -37,6 +42,7 @@ class Authority:
         self._certificate = (
             _builder(self._name, self._name, self._key.public_key(), 30)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**{**_NO_USAGE, "key_cert_sign": True, "crl_sign": True}), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
@@ -44,7 +50,8 @@ class Authority:
     def issue(self, name: str, hosts: Sequence[x509.GeneralName] = (), days: float = 30) -> Issued:
         """A certificate of that name, valid from yesterday for so many days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), self._name, key.public_key(), days)
+        known = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = _builder(_name(name), self._name, key.public_key(), days).add_extension(known, critical=False)
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName(list(hosts)), critical=False)
         return Issued(
@@ -71,4 +78,5 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=100))
         .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

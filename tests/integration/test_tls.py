@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import socket
 import ssl
@@ -16,11 +17,13 @@ from typing import Any
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
+import jwt
 import pyarrow as pa
 import pyarrow.flight as paflight
 import pytest
 from certificates import HOSTS, Authority, Issued
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from pages import free_port
 
 import neurolake
@@ -29,6 +32,7 @@ from flight.service import Service
 from neurolake import errors
 from neurolake.cli import run
 from neurolake.config import load
+from neurolake.governance.oidc import Oidc
 from neurolake.home import Home
 
 PASSWORD = "a password for tests"
@@ -337,3 +341,38 @@ class TestClientCertificates:
             service.start()
         service.stop()
         assert caught.value.code == "mtls_settings"
+
+
+class TestIdentityProvider:
+    def test_its_keys_come_from_whom_the_authority_knows(
+        self, tmp_path: Path, authority: Authority, clients_authority: Authority
+    ) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        shown = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key())), "kid": "1"}
+        (tmp_path / "jwks.json").write_text(json.dumps({"keys": [shown]}))
+        authority.issue("provider", HOSTS).write(tmp_path)
+        (tmp_path / "ca.pem").write_bytes(authority.pem)
+        (tmp_path / "other.pem").write_bytes(clients_authority.pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+        handler = partial(_Quiet, directory=str(tmp_path))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            settings = {
+                "oidc_issuer": "https://login.example.com", "oidc_audience": "lake", "oidc_algorithms": ("ES256",),
+                "oidc_jwks": f"https://localhost:{server.server_address[1]}/jwks.json",
+            }  # fmt: skip
+            claims = {"iss": "https://login.example.com", "aud": "lake", "sub": "ada", "exp": time.time() + 60}
+            token = jwt.encode(claims, key, "ES256", headers={"kid": "1"})
+            trusting = Oidc(load(None, {}, {**settings, "oidc_tls_ca": str(tmp_path / "ca.pem")}))
+            assert trusting.verify(token).name == "ada"
+            for ca in ("", str(tmp_path / "other.pem")):
+                with pytest.raises(errors.Unavailable):
+                    Oidc(load(None, {}, {**settings, "oidc_tls_ca": ca})).verify(token)
+            server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Tests are quiet."""
