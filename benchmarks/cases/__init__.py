@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.bench import Case
-from benchmarks.cases import backup, bulk, cold_start, ingest, object_store, overhead, short, tpch
+from benchmarks.cases import backup, bulk, cold_start, ingest, object_store, overhead, pii, short, tpch
 
 __all__ = ["CASES"]
 
@@ -21,5 +21,6 @@ CASES: dict[str, Case] = {
     "import": cold_start.import_time,
     "embedded_start": cold_start.embedded,
     "in_process": overhead.in_process,
+    "scan_pii": pii.scan,
 }
 """By the name that `--only` takes."""

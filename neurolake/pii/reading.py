@@ -150,20 +150,29 @@ def _reader(source: Source, file: str, extra: str = "") -> str:
     return relation.reader(location, source.format, source.options)[:-1] + extra + ")"
 
 
+def _grouped(spots: Sequence[str], groups: int) -> list[Sequence[str]]:
+    """Runs that lie in one row group are read together: each reading decodes all of the group.
+
+    >>> _grouped("abcd", 2), _grouped("abc", 9), _grouped("abc", 0)
+    (['ab', 'cd'], ['a', 'b', 'c'], ['abc'])
+    """
+    each = -(-len(spots) // max(1, groups))
+    return [spots[at : at + each] for at in range(0, len(spots), each)]
+
+
 def _parquet(cursor: Cursor, source: Source, files: Sequence[str]) -> Iterator[pa.Table]:
     """A few runs of rows of each file, a few columns at a time: a run costs the memory of the row group it is in."""
     if not files:
         return
     each = SPOTS // len(files)
     for file in files:
-        rows = cursor.rows(f"SELECT num_rows FROM parquet_file_metadata({literal(file)})")
-        spots = list(_spots(int(rows[0][0]) if rows else 0, each))
+        ((count, groups),) = cursor.rows(f"SELECT num_rows, num_row_groups FROM parquet_file_metadata({literal(file)})")
+        runs = _grouped([f"file_row_number BETWEEN {a} AND {b}" for a, b in _spots(int(count), each)], int(groups))
         reader = _reader(source, file, ", file_row_number := true")
         names = cursor.bind(f"SELECT * EXCLUDE (file_row_number) FROM {reader}").names
         parts = [
             pa.concat_tables(
-                cursor.table(f"SELECT {columns(some)} FROM {reader} WHERE file_row_number BETWEEN {start} AND {end}")
-                for start, end in spots
+                cursor.table(f"SELECT {columns(some)} FROM {reader} WHERE {' OR '.join(run)}") for run in runs
             )
             for some in (names[at : at + COLUMNS_AT_ONCE] for at in range(0, len(names), COLUMNS_AT_ONCE))
         ]
