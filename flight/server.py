@@ -176,6 +176,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
                 session.tickets.pop(handle, None)
                 raise
             schema = schema if held.answer is None else held.answer.schema  # of a script, known only now
+            session.ticket(handle)  # it may go when others need its place, though its answer was never fetched
         return None if schema is None else _named(plain_schema(schema), requests), handle
 
     def _common_schema(self, plan: Plan, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Schema | None:

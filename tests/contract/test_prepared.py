@@ -302,7 +302,7 @@ class TestIngest:
         assert wire.ingest("people", PEOPLE, 0, 0) == 2
 
     @pytest.mark.parametrize("place", [{"catalog": "lake", "schema": "s"}, {"schema": "s"}])
-    def test_into_a_schema(self, wire: Wire, place: dict[str, str]) -> None:
+    def test_into_a_schema(self, wire: Wire, place: dict[str, Any]) -> None:
         wire.update("CREATE SCHEMA s")
         assert wire.ingest("people", PEOPLE, **place) == 2
         assert self.ids(wire, "lake.s.people") == [1, 2]
@@ -312,7 +312,7 @@ class TestIngest:
         [({"catalog": "other"}, "not_found"), ({"schema": "nowhere"}, "not_found"),
          ({"schema": "neurolake"}, "reserved_name"), ({"schema": "__neurolake"}, "reserved_name")],
     )  # fmt: skip
-    def test_into_a_place_that_is_none(self, wire: Wire, place: dict[str, str], code: str) -> None:
+    def test_into_a_place_that_is_none(self, wire: Wire, place: dict[str, Any], code: str) -> None:
         with pytest.raises(pa.ArrowException, match=rf"\[{code}"):
             wire.ingest("people", PEOPLE, **place)
 

@@ -15,14 +15,13 @@ import pyarrow as pa
 import pyarrow.flight as paflight
 import pytest
 from adbc_driver_flightsql import dbapi as adbc
+from adbc_driver_manager import AdbcStatusCode as Status
 from adbc_driver_manager._reader import AdbcRecordBatchReader
 
 from contract.clients import PASSWORD, Flight
 from contract.conftest import serving
 from contract.wire import Wire
 from flight.service import Service
-
-Status = adbc_driver_manager.AdbcStatusCode
 
 SLOW = "SELECT count(*) AS n FROM range(400_000) a, range(400_000) b WHERE (a.range * b.range) % 7 = 8"
 STREAM = "SELECT range AS n FROM range(10_000_000_000)"

@@ -96,6 +96,13 @@ class TestLife:
                 wire.get(tickets[0])
             assert [wire.get(ticket)["x"][0].as_py() for ticket in tickets[1:]] == [1, 2, 3, 4]
 
+    def test_writes_whose_answers_nobody_fetches_are_not_counted(self, tmp_path: Path) -> None:
+        with serving(tmp_path, tickets_per_session_max=5) as service, Wire(uri(service)) as wire:
+            wire.update("CREATE TABLE t (a INT)")
+            for n in range(20):
+                ask(wire, f"INSERT INTO t VALUES ({n})")
+            assert wire.value("SELECT count(*) FROM t") == 20
+
 
 class TestAgain:
     def test_a_read_runs_again(self, wire: Wire) -> None:
