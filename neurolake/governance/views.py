@@ -33,6 +33,7 @@ _EMPTY: Final = f"{RESERVED}empty"
 _SCHEMA: Final = "v"
 VIEWS_PER_CATALOG: Final = 1000
 CATALOGS_KEPT: Final = 3
+MAKING_TRIES: Final = 5
 
 
 def view_text(relation: str, columns: Mapping[str, str], decision: TableDecision, rows: str | None = None) -> str:
@@ -80,7 +81,6 @@ class SecureViews:
         self._number = 0
         self._prepared: weakref.WeakKeyDictionary[Cursor, int] = weakref.WeakKeyDictionary()
         self._idle: list[Cursor] = []
-        self._maker: Cursor | None = None
         self._secret = secrets.token_bytes(32)
 
     # Connections
@@ -134,7 +134,7 @@ class SecureViews:
             generation = self._instance.generation
             self._made.clear()
             self._catalogs.clear()
-            self._count, self._maker = VIEWS_PER_CATALOG, None
+            self._count = 0
             maker = self._instance.cursor()
             maker.run(f"ATTACH IF NOT EXISTS ':memory:' AS {_EMPTY}")
             maker.run(f"CREATE SCHEMA IF NOT EXISTS {_EMPTY}.{_SCHEMA}")
@@ -158,15 +158,27 @@ class SecureViews:
         if (path := self._made.get(name)) is not None:
             return path
         with self._lock:
-            if (path := self._made.get(name)) is not None:
-                return path
-            maker = self._maker = self._maker or self._instance.cursor()
-            self._stand(maker)
-            catalog = self._catalog(maker)
-            maker.run(f"CREATE SECURE VIEW {catalog}.{_SCHEMA}.{name} AS {text}")
+            catalog = self._catalog()
+        path = (catalog, _SCHEMA, name)
+        self._make(f"CREATE SECURE VIEW IF NOT EXISTS {'.'.join(path)} AS {text}")
+        with self._lock:
+            self._made[name] = path
             self._count += 1
-            path = self._made[name] = (catalog, _SCHEMA, name)
         return path
+
+    def _make(self, statement: str) -> None:
+        """Not under the lock: what a view reads may answer slowly, and must not hold up who names something else."""
+        cursor = self.acquire()
+        try:
+            for attempt in range(MAKING_TRIES):
+                try:
+                    cursor.run(statement)
+                    return
+                except errors.InvalidRequest as problem:  # another thread makes the same view just now
+                    if problem.code != "transaction" or attempt == MAKING_TRIES - 1:
+                        raise
+        finally:
+            self.release(cursor)
 
     def temporary_view(self, cursor: Cursor, text: str, types: str) -> Path:
         """The path of a view of this connection alone, made if it is not there."""
@@ -175,22 +187,25 @@ class SecureViews:
         cursor.run(f"CREATE TEMP SECURE VIEW IF NOT EXISTS {name} AS {text}")
         return ("temp", DEFAULT_SCHEMA, name)
 
-    def _catalog(self, maker: Cursor) -> str:
+    def _catalog(self) -> str:
         """The catalog that new views go to; the oldest ones are dropped, which no running statement notices."""
         if self._count < VIEWS_PER_CATALOG and self._catalogs:
             return self._catalogs[-1]
         self._number += 1
         catalog = f"{RESERVED}views_{self._number}"
-        maker.run(f"ATTACH ':memory:' AS {catalog}")
-        maker.run(f"CREATE SCHEMA {catalog}.{_SCHEMA}")
+        self._instance.acquire_and(lambda cursor: self._rotate(cursor, catalog))
+        return catalog
+
+    def _rotate(self, cursor: Cursor, catalog: str) -> None:
+        cursor.run(f"ATTACH ':memory:' AS {catalog}")
+        cursor.run(f"CREATE SCHEMA {catalog}.{_SCHEMA}")
         self._catalogs.append(catalog)
         self._count = 0
         while len(self._catalogs) > CATALOGS_KEPT:
             old = self._catalogs.popleft()
             self._made = {name: path for name, path in self._made.items() if path[0] != old}
-            maker.run(f"DETACH {old}")
+            cursor.run(f"DETACH {old}")
             self._dropped()
-        return catalog
 
     def _name_of(self, text: str, types: str) -> str:
         """A view's name: another text, or other types, have another. It tells nothing about either."""
@@ -200,7 +215,6 @@ class SecureViews:
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
-            for cursor in (*self._idle, *([self._maker] if self._maker else [])):
+            for cursor in self._idle:
                 cursor.close()
             self._idle.clear()
-            self._maker = None
