@@ -86,17 +86,17 @@ def _managed(cursor: Cursor, name: Name) -> Sample:
     return Sample(cursor.table(f"SELECT * FROM {name.sql()} WHERE {where}"), types)
 
 
-def _spots(rows: int, count: int) -> Iterator[tuple[int, int]]:
-    """The first and last row of runs spread evenly over so many rows.
+def _spots(rows: int, count: int, share: float = 0.0) -> Iterator[tuple[int, int]]:
+    """The first and last row of runs spread evenly over so many rows; a single run is put at `share` of them.
 
-    >>> list(_spots(1000, 2)), list(_spots(100, 2))
-    ([(0, 124), (875, 999)], [(0, 99)])
+    >>> list(_spots(1000, 2)), list(_spots(100, 2)), list(_spots(1000, 1, 1.0))
+    ([(0, 124), (875, 999)], [(0, 99)], [(875, 999)])
     """
     if rows <= count * SPOT_ROWS:
         yield 0, max(0, rows - 1)
         return
     for spot in range(count):
-        start = (rows - SPOT_ROWS) * spot // max(1, count - 1)
+        start = (rows - SPOT_ROWS) * spot // (count - 1) if count > 1 else int((rows - SPOT_ROWS) * share)
         yield start, start + SPOT_ROWS - 1
 
 
@@ -165,9 +165,10 @@ def _parquet(cursor: Cursor, source: Source, files: Sequence[str]) -> Iterator[p
     if not files:
         return
     each = SPOTS // len(files)
-    for file in files:
+    for place, file in enumerate(files):
         ((count, groups),) = cursor.rows(f"SELECT num_rows, num_row_groups FROM parquet_file_metadata({literal(file)})")
-        runs = _grouped([f"file_row_number BETWEEN {a} AND {b}" for a, b in _spots(int(count), each)], int(groups))
+        spots = _spots(int(count), each, place / max(1, len(files) - 1))
+        runs = _grouped([f"file_row_number BETWEEN {a} AND {b}" for a, b in spots], int(groups))
         reader = _reader(source, file, ", file_row_number := true")
         names = cursor.bind(f"SELECT * EXCLUDE (file_row_number) FROM {reader}").names
         parts = [

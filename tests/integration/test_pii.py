@@ -13,6 +13,9 @@ import pytest
 import neurolake
 from neurolake import errors
 from neurolake.cli import run
+from neurolake.lake import EmbeddedLake
+from neurolake.pii import reading
+from neurolake.sql.text import Name
 
 # Every name that is looked up and every connection that is made is told to an audit hook, by whatever library.
 WITHOUT_A_NETWORK = """
@@ -23,6 +26,9 @@ import socket
 import neurolake
 from neurolake import errors
 from neurolake.cli import run
+from neurolake.lake import EmbeddedLake
+from neurolake.pii import reading
+from neurolake.sql.text import Name
 rows = [{"mail": f"a{i}@some-company.co.uk", "phone": f"+49 30 12{i:05}", "site": f"https://{i}.example.com/x",
          "iban": "DE89370400440532013000", "nine": str(123456789 + i)} for i in range(100)]
 with neurolake.connect(":memory:") as lake:
@@ -209,3 +215,36 @@ def test_a_full_scan_ends_when_its_time_is_up() -> None:
         with pytest.raises(errors.TimedOut):
             lake.sql("CALL neurolake.scan_pii('t', full => true)", timeout_s=0.3)
         assert lake.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_sample_is_spread_over_the_table_and_its_files(tmp_path: Path) -> None:
+    """Only the last tenth of the rows, and only one file of twenty, hold anything personal."""
+    plain = pa.table({"c": [f"item {i}" for i in range(90_000)]})
+    mixed = pa.concat_tables([plain, people(0, 10_000).select(["c"])])
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(20):
+        pq.write_table(mixed if number == 19 else plain, folder / f"{number:02}.parquet", row_group_size=20_000)
+    with neurolake.connect(":memory:") as lake:
+        lake.load("managed", mixed)
+        lake.register("one", folder / "19.parquet")
+        lake.register("many", folder)
+        assert isinstance(lake, EmbeddedLake)
+        read = {name: reading.read(lake.engine, Name.parse(name)) for name in ("managed", "one", "many")}
+    for sample in read.values():
+        assert sample.rows.num_rows == 1000
+        assert any("@" in value for value in sample.rows["c"].to_pylist())
+    assert len(read["many"].files) == 20
+
+
+def test_text_files_are_scanned_from_their_start(tmp_path: Path) -> None:
+    for number in range(3):
+        rows = "\n".join(f"{i},u{i}@example.com" for i in range(500))
+        (tmp_path / f"{number}.csv").write_text(f"id,mail\n{rows}\n")
+        (tmp_path / f"{number}.json").write_text("\n".join(f'{{"mail": "u{i}@example.com"}}' for i in range(500)))
+    with neurolake.connect(":memory:") as lake:
+        for kind in ("csv", "json"):
+            lake.register(kind, tmp_path / f"*.{kind}")
+            (found,) = lake.pii.scan(kind).to_pylist()
+            assert (found["column_name"], found["entity"]) == ("mail", "EMAIL_ADDRESS")
+            assert found["sample_size"] == 999
