@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.flight as paflight
 import pytest
 
-from flight.errors import Guarded, boundary
+from flight.errors import Guarded, boundary, schema_boundary
 from flight.protocol import messages
 from flight.protocol.actions import BeginTransaction, CreatePreparedStatement, decode_action
 from neurolake import errors
@@ -68,7 +68,7 @@ class Failing(paflight.FlightServerBase):  # type: ignore[misc]
     def get_flight_info(self, context: Any, descriptor: paflight.FlightDescriptor) -> paflight.FlightInfo:
         return self._raise()
 
-    @boundary
+    @schema_boundary
     def get_schema(self, context: Any, descriptor: paflight.FlightDescriptor) -> paflight.SchemaResult:
         return self._raise()
 
@@ -197,6 +197,33 @@ class TestEveryRpc:
         assert found[1] in record.getMessage()
         assert record.exc_info
         assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+class TestGetSchema:
+    def test_a_refusal_goes_as_the_nearest_status_there_is(
+        self, server: Failing, client: paflight.FlightClient
+    ) -> None:
+        server.fail = lambda: errors.AccessDenied("It is not yours.", query_id="q1")
+        with pytest.raises(pa.ArrowInvalid, match=r"It is not yours\. \[access_denied, query q1\]"):
+            client.get_schema(DESCRIPTOR)
+
+
+MIDWAY = {
+    errors.TimedOut: paflight.FlightTimedOutError,
+    errors.Unavailable: paflight.FlightUnavailableError,
+    errors.AccessDenied: paflight.FlightUnauthorizedError,
+    errors.InternalProblem: paflight.FlightInternalError,
+    errors.NotFound: pa.ArrowKeyError,
+}
+
+
+@pytest.mark.parametrize(("kind", "arrives"), MIDWAY.items(), ids=lambda kind: kind.__name__)
+def test_an_error_in_a_stream_keeps_its_status(
+    server: Failing, client: paflight.FlightClient, kind: type[errors.NeuroLakeError], arrives: type[Exception]
+) -> None:
+    server.fail = lambda: kind("It went wrong.")
+    with pytest.raises(arrives, match=rf"It went wrong\. \[{kind.code}\]"):
+        client.do_get(paflight.Ticket(b"generator")).read_chunk()
 
 
 class TestLongMessages:
