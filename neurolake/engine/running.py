@@ -240,7 +240,7 @@ def _own_transaction(
         with engine.outbox.settling(events):
             cursor.run("COMMIT")
     except BaseException:
-        activity.leave()  # an interrupt for what failed must not hit the ROLLBACK, and leave the next user a dead cursor
+        activity.leave()  # an interrupt meant for what failed must not hit the ROLLBACK and leave a dead cursor behind
         _roll_back(cursor)
         raise
     return answer

@@ -26,7 +26,7 @@ def connection() -> Iterator[Any]:
     connection.close()
 
 
-def masked(connection: Any, action: str, of: str, data_type: str = "VARCHAR", **options: object) -> object:
+def masked(connection: Any, action: str, of: str, data_type: str = "VARCHAR", **options: Any) -> object:
     """What a mask makes of a value, given as SQL; its type must be the column's own."""
     made = masks.expression(action, check(action, options), 't."x"', data_type)
     shown, kind = connection.execute(
@@ -52,7 +52,7 @@ class TestText:
             ("'nobody'", {"email": True}, "***"),
         ],
     )
-    def test_partial(self, connection: Any, value: str, options: dict[str, object], shown: str | None) -> None:
+    def test_partial(self, connection: Any, value: str, options: dict[str, Any], shown: str | None) -> None:
         assert masked(connection, "partial", value, **options) == shown
 
     @pytest.mark.parametrize(("value", "shown"), [("'94110'", "941**"), ("'SW1'", "**"), ("''", "**"), ("NULL", None)])
@@ -73,7 +73,7 @@ class TestText:
             ("NULL", {}, None),
         ],
     )
-    def test_ip_prefix(self, connection: Any, value: str, options: dict[str, object], shown: str | None) -> None:
+    def test_ip_prefix(self, connection: Any, value: str, options: dict[str, Any], shown: str | None) -> None:
         assert masked(connection, "ip_prefix", value, **options) == shown
 
     def test_redact_takes_out_what_identifies(self, connection: Any) -> None:
