@@ -191,7 +191,7 @@ class TestTables:
 
     def test_users_hide_passwords(self, client: Client) -> None:
         table = client.execute("SELECT * FROM neurolake.users")
-        assert table.column_names == ["user_name", "role", "created_at"]
+        assert table.column_names == ["user_name", "role", "roles", "attributes", "created_at"]
         assert "argon2" not in str(table.to_pylist())
 
     @pytest.mark.parametrize(
