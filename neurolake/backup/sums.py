@@ -65,8 +65,10 @@ def _total(array: pa.Array) -> int:
 
 
 def _decimal(array: pa.Array) -> int:
-    """The unscaled values, whose sum would not fit the type: their low 64 bits."""
+    """The 64-bit words of the unscaled values, whose own sum would not fit the type."""
     width = array.type.bit_width // 64
     words = pa.Array.from_buffers(pa.int64(), width * (array.offset + len(array)), [None, array.buffers()[1]])
-    low = pc.list_element(pa.FixedSizeListArray.from_arrays(words, width).slice(array.offset), 0)
-    return _total(pc.if_else(array.is_valid(), low, 0) if array.null_count else low)
+    if array.null_count == 0:
+        return _total(words.slice(width * array.offset))
+    values = pa.FixedSizeListArray.from_arrays(words, width).slice(array.offset).filter(array.is_valid())
+    return _total(values.flatten())
