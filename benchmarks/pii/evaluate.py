@@ -23,7 +23,7 @@ from benchmarks.pii.corpus import Column
 from neurolake.pii import presidio
 from neurolake.pii.classify import DETECTOR
 
-__all__ = ["Score", "main", "predictions", "score"]
+__all__ = ["Score", "array", "main", "predictions", "score"]
 
 FOLDER = Path(__file__).parent
 LOG = FOLDER / "evaluations.jsonl"
@@ -33,7 +33,8 @@ WIDTH = 30
 """Columns of a table that is scanned."""
 BEGIN = "<!-- pii: made by `python -m benchmarks pii --markdown docs/pii.md` -->"
 END = "<!-- pii: end -->"
-TARGETS = {"names, clean": 0.97, "no names, clean": 0.90}
+TARGETS = {"no names, clean": 0.90}
+"""With names the target is 0.97; it is not judged here, see `benchmarks.pii.ablation`."""
 FALSE_POSITIVES_MAX = 0.03
 
 
@@ -102,7 +103,7 @@ def predictions(columns: Sequence[Column]) -> list[str | None]:
         for start in range(0, len(columns), WIDTH):
             part = columns[start : start + WIDTH]
             names = _distinct(part)
-            lake.load("t", pa.table(dict(zip(names, map(_array, part), strict=True))), mode="replace")
+            lake.load("t", pa.table(dict(zip(names, map(array, part), strict=True))), mode="replace")
             found = lake.call("scan_pii", "t").to_pylist()
             best = {row["column_name"]: row["entity"] for row in reversed(found)}
             said += [best.get(name.casefold()) for name in names]
@@ -123,8 +124,9 @@ _TYPES = {"BIGINT": pa.int64(), "INTEGER": pa.int32(), "DOUBLE": pa.float64(), "
           "DATE": pa.date32()}  # fmt: skip
 
 
-def _array(column: Column) -> pa.Array:
-    cells = pa.array(column.values, pa.string())
+def array(column: Column) -> pa.ChunkedArray:
+    """A column as Arrow data."""
+    cells = pa.chunked_array([pa.array(column.values, pa.string())])
     return cells.cast(_TYPES[column.type]) if column.type in _TYPES else cells
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["DISTINCT_MAX", "Leaf", "leaves"]
+__all__ = ["DISTINCT_MAX", "Leaf", "leaves", "of_column"]
 
 DISTINCT_MAX = 400
 """Distinct cells of a leaf that are looked at."""
@@ -55,11 +55,12 @@ def leaves(sample: pa.Table) -> list[Leaf]:
     return [
         leaf
         for name, column in zip(sample.column_names, sample.columns, strict=True)
-        for leaf in _of_column(name, column)
+        for leaf in of_column(name, column)
     ]
 
 
-def _of_column(name: str, column: pa.ChunkedArray) -> Iterator[Leaf]:
+def of_column(name: str, column: pa.ChunkedArray) -> Iterator[Leaf]:
+    """The leaves of one column."""
     kind = _type(column.type)
     if kind == "nested":
         yield from _flattened(name, column.to_pylist())
