@@ -79,6 +79,7 @@ class Session:
         self.views: SecureViews | None = None
         self.made_under: dict[str, tuple[str, int]] = {}
         """By temporary table, folded, the role and the version of the policies that a governed role made it under."""
+        self._before = (self.temporary, self.made_under)
         self._apart = False
 
     def in_transaction(self) -> bool:
@@ -196,7 +197,7 @@ class Session:
         if self._home is None:
             self._home = self._configured(self._instance.cursor())
         if self._abandoned():
-            self.ended()
+            self.undone()
             with suppress(errors.NeuroLakeError):
                 self._home.run("ROLLBACK")
         return self._home
@@ -217,6 +218,7 @@ class Session:
         self.transaction = True
         self._owner = threading.current_thread()
         self._unused = by_driver
+        self._before = (self.temporary, dict(self.made_under))
 
     def takes_up(self) -> bool:
         """Whether a BEGIN means the transaction that a driver has opened by itself: nothing has run in it yet."""
@@ -228,6 +230,11 @@ class Session:
         self.transaction = False
         self._owner = None
         return events
+
+    def undone(self) -> None:
+        """The transaction is over and nothing of it stays: a temporary table is again the one it was before."""
+        self.ended()
+        self.temporary, self.made_under = self._before
 
     def refuse_foreign_transaction(self) -> None:
         """Refuse a transaction of one thread beside that of another."""

@@ -7,6 +7,7 @@ and was walked again.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from neurolake.session import Session
 
 Path = gate.Path
+
+_TIMES = re.compile(r"zone|time|date|now|today|age|ago", re.IGNORECASE)
+"""Stands in the name of every function and type whose meaning depends on the session's time zone."""
 
 TABLES_KNOWN_MAX = 1000
 """How many tables' columns are kept, so that a short statement is not bound for them each time."""
@@ -220,8 +224,9 @@ class Relations:
             raise unknown(str(name), self._principal.role)
         sql, columns = self.described(name)
         decision = self.decide(name, columns)
+        rows = self.rows_of(sql, decision, columns)
         try:
-            text = views.view_text(sql, columns, decision, self.rows_of(sql, decision))
+            text = views.view_text(sql, columns, decision, rows)
         except errors.AccessDenied:
             if decision.reason == IN_DOUBT:
                 raise errors.Unavailable(
@@ -294,11 +299,17 @@ class Relations:
         self.decisions[name.fold()] = decision
         return decision
 
-    def rows_of(self, sql: str, decision: TableDecision) -> str | None:
+    def rows_of(self, sql: str, decision: TableDecision, columns: Mapping[str, str]) -> str | None:
         """The condition that every visible row fulfils, with the caller's attributes in it; None for all rows."""
         if not decision.filters:
             return None
         joined = " AND ".join(f"({condition}\n)" for condition in decision.filters)
+        if "timezone" in self._session.settings and _TIMES.search(" ".join((joined, *columns.values()))):
+            raise errors.AccessDenied(
+                "A row filter of the table may depend on the time zone, which this session has set.",
+                code="setting_denied",
+                next_step="RESET TimeZone.",
+            )
         return row_condition(self._engine, joined, self._principal.attributes)
 
 

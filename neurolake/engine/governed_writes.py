@@ -128,7 +128,7 @@ class _Target(governed.Relations):
     def _find(self, path: gate.Path) -> gate.Path:
         if path != (writes.TARGET,):
             return super()._find(path)
-        text = writes.target_view(self.sql, self.decision, self.rows_of(self.sql, self.decision))
+        text = writes.target_view(self.sql, self.decision, self.rows_of(self.sql, self.decision, self.columns))
         return self.made(text, self.columns, self.decision)
 
 
@@ -167,7 +167,8 @@ def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         select, _, _ = governed.mapped(engine, match["query"], relations, draft.request.session.schema)
         text = f"{head} AS {select}"
     ruling = governed.Ruling(engine.access.version, {}) if relations is None else _ruling(relations)
-    made = name.casefold() if match["temporary"] else None
+    there = bool(match["missing"]) and name.casefold() in draft.request.session.temporary
+    made = name.casefold() if match["temporary"] and not there else None  # what is there stays what it was
     draft = evolve(draft, text=text, relations={} if relations is None else relations.lent, ruling=ruling, detail=made)
     return planning.described(draft, planning.bound(draft, activity))
 
@@ -188,9 +189,31 @@ def _made(engine: Engine, draft: Plan, match: re.Match[str]) -> tuple[str, str]:
     name = _lake_name(parts, session)
     if not engine.access.may(principal, "create", Object.of(name)):
         raise no_privilege("create", str(name), principal.role)
+    _check_spelling(engine, name)
     if name.fold() in engine.catalog.sources:
         raise errors.AlreadyExists(f"A source named {name} exists already.", next_step="Choose another name.")
     return name.table, name.sql()
+
+
+def _check_spelling(engine: Engine, name: Name) -> None:
+    """Refuse a second table whose name compares as equal to one that is there, since what is granted on it would meet
+    the other too: the engine takes only ASCII letters of either case for the same.
+
+    Raises:
+        AlreadyExists: there is one.
+    """
+    sql = (
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake' "
+        "UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
+    )
+    for (other,) in engine.instance.acquire_and(lambda cursor: cursor.rows(sql)):
+        if other.casefold() == name.table.casefold() and _ascii_folded(other) != _ascii_folded(name.table):
+            raise errors.AlreadyExists(f"A table of a name that counts as {name} exists already.",
+                                       next_step="Choose another name.")  # fmt: skip
+
+
+def _ascii_folded(text: str) -> str:
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 
 def _lake_name(parts: list[str], session: Session) -> Name:
@@ -282,6 +305,7 @@ def _checked(engine: Engine, session: Session, wanted: Load) -> TableDecision | 
         if not engine.access.may(principal, privilege, Object.of(target)):
             raise no_privilege(privilege, str(target), principal.role)
     if makes or types is None:
+        _check_spelling(engine, target)
         return None
     decision = engine.access.decide(principal, target, types)
     if wanted.mode == "upsert" and not writes.sees_whole(decision):

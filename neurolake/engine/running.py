@@ -328,7 +328,7 @@ def commit(engine: Engine, session: Any, activity: Activity | None = None) -> No
                 cursor.run("COMMIT")
         except errors.NeuroLakeError:
             _roll_back(cursor)
-            session.ended()
+            session.undone()
             raise
         session.ended()
         session.temporary = _temporary(cursor) if session.temporary else session.temporary
@@ -338,10 +338,9 @@ def rollback(engine: Engine, session: Any, activity: Activity | None = None) -> 
     """Undo the session's transaction."""
     _refuse_outside(session)
     with session.at_home(activity) as cursor:
-        session.ended()
+        session.undone()
         _roll_back(cursor)
         session.settings_version += 1
-        session.temporary = _temporary(cursor) if session.temporary else session.temporary
 
 
 def _refuse_outside(session: Any) -> None:

@@ -26,6 +26,10 @@ _ENGINE = frozenset(
 """The engine's own settings that belong to one session; its default_order and default_null_order reach all of them."""
 
 
+_NOT_GOVERNED = frozenset(("search_path", "calendar", "ieee_floating_point_ops"))
+"""What would change where names lead, or what masks and row filters compute."""
+
+
 def check(engine: Engine, session: Session, setting: Setting) -> None:
     """Refuse what is not the session's own to change.
 
@@ -54,11 +58,11 @@ def check(engine: Engine, session: Session, setting: Setting) -> None:
 def _check_governed(setting: Setting) -> None:
     """A governed session has no variables, stands where the gate has put it, and sets plain values only."""
     plain = setting.value is None or _PLAIN.fullmatch(setting.value) is not None
-    if setting.is_variable or setting.name == "search_path" or not plain:
+    if setting.is_variable or setting.name in _NOT_GOVERNED or not plain:
         raise errors.AccessDenied(
             f"A governed role may not set {setting.name} so.",
             code="setting_denied",
-            next_step=f"It may set {', '.join(sorted((_OURS | _ENGINE) - {'search_path'}))} to a plain value.",
+            next_step=f"It may set {', '.join(sorted((_OURS | _ENGINE) - _NOT_GOVERNED))} to a plain value.",
         )
 
 

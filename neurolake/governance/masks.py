@@ -23,6 +23,7 @@ _ENUM: Final = re.compile(r"ENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)", re.IGNORECASE
 _WHOLE: Final = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)\Z")
 _WIDTH_MAX: Final = 1 << 40
 _YEARS: Final = ("0001-01-01", "9999-12-31")
+_ZONED: Final = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 _YEARS_OF_NANOSECONDS: Final = ("1700-01-01", "2250-01-01")
 
 _PATTERNS: Final = (
@@ -115,13 +116,26 @@ def _date_shift(options: Mapping[str, Any], column: str, kind: str) -> str:
     number = _key(options, "n")
     # From 1 to days_max, back or forth: never no shift at all.
     days = f"((({number}) % {days_max}) + 1) * (CASE WHEN ({number}) < 1073741824 THEN -1 ELSE 1 END)"
-    shifted = f"{column} + {call('to_days', f'CAST({days} AS INTEGER)')}"
-    return _within_years(column, f"TRY_CAST(({shifted}) AS {kind})", kind)
+    here, kept = _in_utc(column, kind)
+    shifted = f"{here} + {call('to_days', f'CAST({days} AS INTEGER)')}"
+    return _zoned(_within_years(here, f"TRY_CAST(({shifted}) AS {kept})", kept), kind)
 
 
 def _date_trunc(options: Mapping[str, Any], column: str, kind: str) -> str:
     unit = literal(options.get("unit", "year"))
-    return _within_years(column, f"TRY_CAST({call('date_trunc', unit, column)} AS {kind})", kind)
+    here, kept = _in_utc(column, kind)
+    return _zoned(_within_years(here, f"TRY_CAST({call('date_trunc', unit, here)} AS {kept})", kept), kind)
+
+
+def _in_utc(column: str, kind: str) -> tuple[str, str]:
+    """A moment as what a clock in UTC shows, and the type of that: else sessions in other zones would see more."""
+    if kind not in _ZONED:
+        return column, kind
+    return call("make_timestamp", call("epoch_us", column)), "TIMESTAMP"
+
+
+def _zoned(shown: str, kind: str) -> str:
+    return call("make_timestamptz", call("epoch_us", shown)) if kind in _ZONED else shown
 
 
 def _within_years(column: str, shown: str, kind: str) -> str:

@@ -22,6 +22,7 @@ from neurolake.governance.writes import (
     Write,
     body_of,
     check_columns,
+    check_rows,
     column,
     select_of,
     wrapped,
@@ -79,6 +80,7 @@ def _taken_apart(text: str, serialise: Serialise) -> Merge:
         raise ValueError
     base, parameters = body_of(serialise(wrapped(f"UPDATE {head} SET a = 1 FROM {source} WHERE {condition}")))
     alias = base["table"]["alias"] or base["table"]["qualified_name"]["path"][-1]
+    check_rows(base["table"], base["from_table"], base["set_info"]["condition"])
     here = column(alias, ROW)
     items: list[Node] = []
     checks: list[Node] = []
@@ -86,6 +88,7 @@ def _taken_apart(text: str, serialise: Serialise) -> Merge:
     for number, (when, then) in enumerate(zip(whens[::2], whens[1::2], strict=True)):
         matched, more, known = _when(head, source, when, serialise)
         action, names, values, others = _then(head, source, then, serialise)
+        check_rows(base["table"], more, values)
         chosen = _all([_is_null(here, matched), *more])
         checks.append({"when_expr": chosen, "then_expr": _number(number)})
         branches.append(Branch(matched, action, names, len(items), len(values)))

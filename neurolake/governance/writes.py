@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from neurolake import errors
 from neurolake.governance import masks
@@ -28,6 +28,7 @@ TARGET: Final = "__neurolake_target"
 ROW: Final = "__neurolake_row"
 ROWS: Final = "__neurolake_rows"
 _BODY: Final = "__neurolake_write"
+_OURS: Final = "__neurolake_"
 
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "INSERT_QUERY_NODE": frozenset(
@@ -127,6 +128,7 @@ def _read_insert(node: Node) -> Write:
 
 def _read_update(node: Node) -> Write:
     change = node["set_info"]
+    check_rows(node["table"], change["expressions"], change["condition"], node["from_table"])
     computed = [place for place, item in enumerate(change["expressions"]) if item["class"] != "DEFAULT"]
     items = [change["expressions"][place] for place in computed]
     relations = [node["from_table"]] if node["from_table"] is not None else []
@@ -143,6 +145,7 @@ def _read_update(node: Node) -> Write:
 
 
 def _read_delete(node: Node) -> Write:
+    check_rows(node["table"], node["condition"], node["using_clauses"])
     select = select_of(node["table"], node["using_clauses"], [], node["condition"])
     _hand_down(node, select)
     return Write("DELETE", tuple(node["table"]["qualified_name"]["path"]), select, returning=node["returning_list"])
@@ -158,6 +161,43 @@ _READERS: Final[Mapping[str, Callable[[Node], Write]]] = {
 def _hand_down(node: Node, select: Node) -> None:
     """The common table expressions ahead of a write belong to what it reads."""
     select["cte_map"]["map"] = [*node["cte_map"]["map"], *select["cte_map"]["map"]]
+
+
+def check_rows(table: Node, *parts: Any) -> None:
+    """Refuse expressions that could read where in the target a row stands: that would tell how many are hidden.
+
+    Args:
+        table: the target.
+        parts: all that the caller says of its rows.
+
+    Raises:
+        AccessDenied: they name the row as a whole, or its columns by their places or by a star.
+    """
+    if table["column_name_alias"]:
+        raise ValueError
+    _check_rows((table["alias"] or table["qualified_name"]["path"][-1]).casefold(), parts, inside=False)
+
+
+def _check_rows(alias: str, value: Any, *, inside: bool) -> None:
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_rows(alias, item, inside=inside)
+    elif isinstance(value, dict):
+        kind = value.get("class")
+        names = [name.casefold() for name in value["column_names"]] if kind == "COLUMN_REF" else []
+        called = [name.casefold() for name in value["qualified_name"]["path"]] if kind == "FUNCTION" else []
+        if (
+            kind == "POSITIONAL_REFERENCE"
+            or (kind == "STAR" and (not inside or value["relation_name"].casefold() == alias))
+            or names == [alias]
+            or (len(called) > 1 and alias in called)
+            or any(name.startswith(_OURS) for name in (*names, *called))
+        ):
+            raise denied("the target's rows as a whole in a write, or its columns by a star or a number",
+                         code="write_denied")  # fmt: skip
+        inside = inside or kind == "SUBQUERY" or value.get("type") == "SUBQUERY"
+        for item in value.values():
+            _check_rows(alias, item, inside=inside)
 
 
 def select_of(table: Node, relations: Sequence[Node], items: Sequence[Node], condition: Node | None) -> Node:

@@ -1,0 +1,135 @@
+"""Ways around a mask or a filter that no single statement shows: settings, positions of rows, rollbacks, spellings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from contract.wire import Wire
+
+from attacks.lakes import USER_PASSWORD, Served, served
+from attacks.test_attacks import attempt
+
+DATA = (
+    "CREATE TABLE calls AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called, "
+    "TIMESTAMPTZ '2024-05-05 17:40:00+00' AS shifted FROM generate_series(0, 1) r(i)",
+    "CREATE TABLE places AS SELECT i AS id, i % 3 AS third, 0::BIGINT AS x, '' AS y FROM generate_series(0, 11) r(i)",
+    "CREATE TABLE dated AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called FROM generate_series(0, 1) r(i)",
+    *(f"CALL neurolake.set_pii('{table}', null, 'confirmed')" for table in ("calls", "places", "dated")),
+    *(f"CALL neurolake.grant('read', '{table}', 'analyst')" for table in ("calls", "places", "dated")),
+    "CALL neurolake.grant('write', 'places', 'writer')",
+    "CALL neurolake.set_policy('called', '*', 'column:calls.called', 'date_trunc', {'unit': 'day'})",
+    "CALL neurolake.set_policy('shifted', '*', 'column:calls.shifted', 'date_shift')",
+    "CALL neurolake.set_row_filter('third', '*', 'places', 'third = 0')",
+    "CALL neurolake.set_row_filter('dated', '*', 'dated', 'called >= ''2024-05-05 18:00:00''')",
+)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("around"), 0) as lake:
+        for statement in DATA:
+            lake.admin(statement)
+        yield lake
+
+
+@pytest.fixture
+def wil(lake: Served) -> Wire:
+    return Wire(f"grpc://127.0.0.1:{lake.service.port}", "wil", USER_PASSWORD)
+
+
+def rows(wire: Wire, sql: str) -> list[str]:
+    outcome = attempt(wire, sql)
+    assert outcome.rows is not None, outcome.error
+    return outcome.rows
+
+
+def test_masked_moments_are_the_same_in_every_time_zone(wil: Wire) -> None:
+    seen = set()
+    for zone in ("UTC", "Asia/Tokyo", "Asia/Kathmandu", "Etc/GMT+12", "America/New_York"):
+        wil.update(f"SET TimeZone = '{zone}'")
+        seen.add(tuple(rows(wil, "SELECT epoch_us(called) AS a, epoch_us(shifted) AS s FROM calls ORDER BY id")))
+    assert len(seen) == 1
+    assert "'a': 1714867200000000" in seen.pop()[0]
+
+
+@pytest.mark.parametrize("setting", ["Calendar = 'islamic'", "ieee_floating_point_ops = false"])
+def test_settings_that_change_what_masks_and_filters_compute_are_refused(wil: Wire, setting: str) -> None:
+    assert "[setting_denied" in attempt(wil, f"SET {setting}").error
+
+
+def test_a_row_filter_on_time_does_not_move_with_the_time_zone(wil: Wire) -> None:
+    assert rows(wil, "SELECT * FROM dated") == []
+    wil.update("SET TimeZone = 'Etc/GMT-6'")
+    assert "[setting_denied" in attempt(wil, "SELECT * FROM dated").error
+    assert len(rows(wil, "SELECT * FROM places")) == 4  # no time in it
+    wil.update("RESET TimeZone")
+    assert rows(wil, "SELECT * FROM dated") == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE places SET x = __neurolake_row",
+        "UPDATE places p SET x = p.__neurolake_row",
+        "UPDATE places SET x = #1",
+        "UPDATE places SET x = (SELECT max(z) FROM (SELECT __neurolake_row AS z))",
+        "UPDATE places p SET y = p::VARCHAR",
+        "UPDATE places p SET y = P.to_json()",
+        "UPDATE places p SET y = (SELECT string_agg(q::VARCHAR) FROM (SELECT p AS q))",
+        "UPDATE places p SET y = concat(*COLUMNS(*))",
+        "UPDATE places p SET y = COLUMNS('__neuro.*')::VARCHAR",
+        "UPDATE places p SET y = s.z::VARCHAR FROM (SELECT p AS z) s",
+        "DELETE FROM places WHERE __neurolake_row = 3",
+        "MERGE INTO places USING (SELECT 3 AS k) s ON places.id >= k WHEN MATCHED THEN UPDATE SET x = __neurolake_row",
+        "MERGE INTO places p USING (SELECT 3 AS k) s ON p::VARCHAR LIKE '%3%' WHEN MATCHED THEN DELETE",
+        "MERGE INTO places p USING (SELECT 3 AS k) s ON id >= k WHEN MATCHED AND #2 > 3 THEN DELETE",
+    ],
+)
+def test_a_write_does_not_tell_where_a_row_stands(wil: Wire, sql: str) -> None:
+    """The places of the rows that are seen would tell how many hidden ones lie between them."""
+    before = rows(wil, "SELECT * FROM places ORDER BY id")
+    assert "[write_denied" in attempt(wil, sql).error
+    assert rows(wil, "SELECT * FROM places ORDER BY id") == before
+
+
+def test_writes_still_read_other_tables_by_stars(wil: Wire) -> None:
+    wil.update("BEGIN")
+    attempt(
+        wil, "UPDATE places p SET x = q.z FROM (SELECT * FROM (SELECT 5 AS z)) q WHERE EXISTS (SELECT * FROM orders)"
+    )
+    assert rows(wil, "SELECT DISTINCT x FROM places") == ["{'x': 5}"]
+    wil.update("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        ("CREATE TEMP TABLE IF NOT EXISTS kept AS SELECT 99 AS id",),
+        ("BEGIN", "CREATE OR REPLACE TEMP TABLE kept AS SELECT 99 AS id", "ROLLBACK"),
+        ("BEGIN", "DROP TABLE kept", "CREATE TEMP TABLE kept AS SELECT 99 AS id", "ROLLBACK"),
+        ("BEGIN", "DROP TABLE kept", "ROLLBACK", "CREATE TEMP TABLE IF NOT EXISTS kept AS SELECT 99 AS id"),
+    ],
+)
+def test_a_stale_temporary_table_does_not_become_fresh(lake: Served, wil: Wire, way: tuple[str, ...]) -> None:
+    attempt(wil, "CREATE TEMP TABLE kept AS SELECT 7 AS id")
+    assert rows(wil, "SELECT * FROM kept") == ["{'id': 7}"]
+    lake.admin("CALL neurolake.set_policy('later', '*', 'tag:later', 'null')")
+    for statement in way:
+        attempt(wil, statement)
+    assert "[temporary_stale" in attempt(wil, "SELECT * FROM kept").error
+
+
+def test_a_rollback_leaves_a_temporary_table_as_usable_as_it_was(wil: Wire) -> None:
+    attempt(wil, "CREATE TEMP TABLE kept AS SELECT 7 AS id")
+    for statement in ("BEGIN", "DROP TABLE kept", "ROLLBACK"):
+        attempt(wil, statement)
+    assert rows(wil, "SELECT * FROM kept") == ["{'id': 7}"]
+
+
+def test_a_table_whose_name_only_counts_as_another_brings_no_rights_on_that(lake: Served, wil: Wire) -> None:
+    """The Kelvin sign folds to the letter k, and the engine takes the two for different names."""
+    lake.admin("CREATE TABLE lab.k AS SELECT 'hidden' AS s")
+    before = lake.admin("SELECT * FROM neurolake.grants WHERE object LIKE '%lab%'")
+    assert "[already_exists" in attempt(wil, 'CREATE TABLE lab."\N{KELVIN SIGN}" AS SELECT 1 AS s').error
+    assert lake.admin("SELECT * FROM neurolake.grants WHERE object LIKE '%lab%'") == before
