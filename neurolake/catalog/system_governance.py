@@ -99,17 +99,22 @@ def _held(findings: Iterable[Any]) -> Iterator[tuple[float, str]]:
 
 def tags(context: Context) -> Iterator[Row]:
     """Tags of schemas, tables and columns that the caller may know of."""
-    access, principal = context.engine.access, context.principal
+    access, principal, open_ = context.engine.access, context.principal, _Open(context)
     for schema, table, column, *rest in context.engine.store.rows("SELECT * FROM tags ORDER BY 1, 2, 3, 4"):
-        if principal.is_admin or (table and access.sees(principal, Name(schema, table))):
+        if principal.is_admin or (
+            table and access.sees(principal, Name(schema, table)) and open_(schema, table, column)
+        ):
             yield schema, table or None, column or None, *rest
 
 
 def policies(context: Context) -> Iterator[Row]:
-    """Policies and row filters: those that are meant for the active role, or all for an administrator."""
+    """Policies and row filters: those that are meant for the active role, or all for an administrator.
+
+    What a row filter asks for, and columns that are absent, are for administrators to know.
+    """
     from neurolake.governance.objects import Object
 
-    access, principal = context.engine.access, context.principal
+    access, principal, open_ = context.engine.access, context.principal, _Open(context)
     sql = (
         "SELECT name, role, kind, table_schema, table_name, column_name, word, action, options, NULL, replaces, "
         "created_by, created_at FROM policies UNION ALL SELECT name, role, 'table', table_schema, table_name, '', '', "
@@ -117,7 +122,10 @@ def policies(context: Context) -> Iterator[Row]:
     )
     for name, role, kind, schema, table, column, word, *what, replaces, by, at in context.engine.store.rows(sql):
         mine = role == "*" or role in access.roles_of(principal.role)
-        if principal.is_admin or (mine and (not table or access.sees(principal, Name(schema, table)))):
+        known = not table or (access.sees(principal, Name(schema, table)) and open_(schema, table, column))
+        if principal.is_admin or (mine and known):
+            if not principal.is_admin:
+                what[-1] = None
             yield name, role, str(Object(kind, schema, table, column, word)), *what, bool(replaces), by, at
 
 
@@ -148,20 +156,57 @@ def grants(context: Context) -> Iterator[Row]:
     """What is granted to whom: to roles that the caller has or inherits, or all for an administrator."""
     from neurolake.governance.objects import Object
 
-    mine = _mine(context)
+    mine, open_ = _mine(context), _Open(context)
     sql = (
         "SELECT role, privilege, kind, table_schema, table_name, column_name, granted_by, granted_at FROM grants "
         "ORDER BY role, table_schema, table_name, column_name, privilege"
     )
     for role, privilege, kind, schema, table, column, granted_by, granted_at in context.engine.store.rows(sql):
-        if mine is None or role in mine:
+        if mine is None or (role in mine and open_(schema, table, column)):
             yield role, privilege, str(Object(kind, schema, table, column)), granted_by, granted_at
 
 
 def audit(context: Context) -> list[Row]:
     """The audit log: one's own records, or all for who administers the lake."""
     engine, principal = context.engine, context.principal
-    return engine.governance.audit.rows(None if engine.access.may(principal, "admin") else principal.name)
+    if engine.access.may(principal, "admin"):
+        return engine.governance.audit.rows(None)
+    return [(*row[:8], _without_absent(row[8]), row[9]) for row in engine.governance.audit.rows(principal.name)]
+
+
+def _without_absent(details: str) -> str:
+    """The details of a record for the user that it is about: columns that were absent are not named."""
+    if '"absent"' not in details:
+        return details
+    found = json.loads(details)
+    found["columns"] = {name: action for name, action in found.get("columns", {}).items() if action != "absent"}
+    return json.dumps(found, separators=(",", ":"))
+
+
+class _Open:
+    """Whether the caller may know of a column. Asks the catalog once, when the first column is asked for."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: set[tuple[str, str, str]] | None = None
+
+    def __call__(self, schema: str, table: str, column: str) -> bool:
+        if not column or self._context.principal.is_admin:
+            return True
+        if self._seen is None:
+            self._seen = set(self._all())
+        return (schema, table, column) in self._seen
+
+    def _all(self) -> Iterator[tuple[str, str, str]]:
+        from neurolake.catalog import visible
+        from neurolake.catalog.browse import Browser
+
+        engine, session = self._context.engine, self._context.session
+        for schema, table, column, *_ in Browser(engine, session).visible_columns():
+            yield schema.casefold(), table.casefold(), column.casefold()
+        for source in visible.sources(engine, session):
+            for column in source.columns:
+                yield *source.name.fold(), column.casefold()
 
 
 def _mine(context: Context) -> set[str] | None:

@@ -14,7 +14,8 @@ DATA = (
     "CREATE TABLE calls AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called, "
     "TIMESTAMPTZ '2024-05-05 17:40:00+00' AS shifted FROM generate_series(0, 1) r(i)",
     "CREATE TABLE places AS SELECT i AS id, i % 3 AS third, 0::BIGINT AS x, '' AS y FROM generate_series(0, 11) r(i)",
-    "CREATE TABLE dated AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called FROM generate_series(0, 1) r(i)",
+    "CREATE TABLE dated AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called "
+    "FROM generate_series(0, 1) r(i)",
     *(f"CALL neurolake.set_pii('{table}', null, 'confirmed')" for table in ("calls", "places", "dated")),
     *(f"CALL neurolake.grant('read', '{table}', 'analyst')" for table in ("calls", "places", "dated")),
     "CALL neurolake.grant('write', 'places', 'writer')",
@@ -133,3 +134,18 @@ def test_a_table_whose_name_only_counts_as_another_brings_no_rights_on_that(lake
     before = lake.admin("SELECT * FROM neurolake.grants WHERE object LIKE '%lab%'")
     assert "[already_exists" in attempt(wil, 'CREATE TABLE lab."\N{KELVIN SIGN}" AS SELECT 1 AS s').error
     assert lake.admin("SELECT * FROM neurolake.grants WHERE object LIKE '%lab%'") == before
+
+
+@pytest.mark.parametrize("table", ["audit", "policies", "tags", "grants", "columns"])
+def test_no_system_table_names_an_absent_column(lake: Served, wil: Wire, table: str) -> None:
+    """`dna` is blocked, `ssn` was never granted."""
+    lake.admin("CALL neurolake.tag('column:people.ssn', 'kept')")
+    assert len(rows(wil, "SELECT id FROM people")) == 10
+    seen = "".join(rows(wil, f"SELECT * FROM neurolake.{table}"))
+    assert "people" in seen or table == "tags"
+    assert "dna" not in seen
+    assert "ssn" not in seen
+
+
+def test_what_a_row_filter_asks_for_is_for_administrators(wil: Wire) -> None:
+    assert rows(wil, "SELECT condition FROM neurolake.policies WHERE name = 'third'") == ["{'condition': None}"]
