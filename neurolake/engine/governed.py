@@ -40,6 +40,8 @@ Path = gate.Path
 _TIMES = re.compile(r"zone|time|date|now|today|age|ago", re.IGNORECASE)
 """Stands in the name of every function and type whose meaning depends on the session's time zone."""
 
+_ZONED = re.compile(r"TIME ZONE|TIMESTAMPTZ|TIMETZ")
+
 TABLES_KNOWN_MAX = 1000
 """How many tables' columns are kept, so that a short statement is not bound for them each time."""
 
@@ -304,13 +306,20 @@ class Relations:
         if not decision.filters:
             return None
         joined = " AND ".join(f"({condition}\n)" for condition in decision.filters)
-        if "timezone" in self._session.settings and _TIMES.search(" ".join((joined, *columns.values()))):
+        if "timezone" in self._session.settings and _in_zone(joined, columns):
             raise errors.AccessDenied(
                 "A row filter of the table may depend on the time zone, which this session has set.",
                 code="setting_denied",
                 next_step="RESET TimeZone.",
             )
         return row_condition(self._engine, joined, self._principal.attributes)
+
+
+def _in_zone(condition: str, columns: Mapping[str, str]) -> bool:
+    """Whether the rows that a condition lets through may be others in another time zone."""
+    said = condition.casefold()
+    asked = (kind for column, kind in columns.items() if column.casefold() in said)
+    return _TIMES.search(condition) is not None or any(map(_ZONED.search, asked))
 
 
 def row_condition(engine: Engine, condition: str, attributes: Mapping[str, str]) -> str:
