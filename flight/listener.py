@@ -20,6 +20,7 @@ from flight.tls import Certificates
 from neurolake import errors
 
 FREE_WITHIN_S: Final = 5.0
+ENDED_WITHIN_S: Final = 5.0
 FREE_POLL_S: Final = 0.0005
 DESCRIPTORS: Final = Path("/dev/fd")
 
@@ -65,11 +66,11 @@ class Listener:
     def renew(self, certificates: Certificates) -> None:
         """Show other certificates to new connections. Those that are open are not disturbed."""
         for oldest in self._before:
-            threading.Thread(target=oldest.shutdown, name="neurolake-drain", daemon=True).start()
+            _in_thread(oldest.shutdown)
         before = self._server
         self._before = [before]
         if not _stop_listening(self.port):  # as on a system that does not show its descriptors
-            threading.Thread(target=before.shutdown, name="neurolake-drain", daemon=True).start()
+            _in_thread(before.shutdown)
         _wait_until_free(self._host, self.port)
         try:
             self._server = self._started(self.port, certificates)
@@ -78,10 +79,16 @@ class Listener:
             raise
         self._certificates = certificates
 
-    def close(self) -> None:
-        """Stop listening, and wait for the calls that run."""
-        for server in (self._server, *self._before):
-            server.shutdown()
+    def close(self) -> bool:
+        """Stop listening, and wait a moment for the calls that run. Whether all have ended.
+
+        A call whose client neither reads nor leaves never ends: gRPC has no way to make it.
+        """
+        ending = [_in_thread(server.shutdown) for server in (self._server, *self._before)]
+        until = time.monotonic() + ENDED_WITHIN_S
+        for thread in ending:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in ending)
 
     def _started(self, port: int, certificates: Certificates) -> FlightSqlServer:
         scheme = "grpc+tls" if certificates.chain else "grpc"
@@ -93,6 +100,12 @@ class Listener:
                 code="listen",
                 next_step="Check tls_cert and tls_key, and that nothing else listens there.",
             ) from None
+
+
+def _in_thread(shutdown: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=shutdown, name="neurolake-drain", daemon=True)
+    thread.start()
+    return thread
 
 
 def bracketed(host: str) -> str:

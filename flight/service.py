@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -154,20 +155,23 @@ class Service:
         if self._https is not None:
             tls.renew(self._https, self.settings)
 
-    def stop(self) -> None:
-        """Refuse what is new, let what runs end within the grace time, cancel the rest, close everything."""
+    def stop(self) -> bool:
+        """Refuse what is new, let what runs end within the grace time, cancel the rest, close everything.
+
+        Whether every call has ended: one whose client neither reads nor leaves stays, and holds its process.
+        """
         for part in (self._watch, self._owner_tokens):
             if part is not None:
                 part.close()
         for listener in self._listeners:
             listener.refuse()
         self.engine.drain(self.settings.shutdown_grace_s)
-        for listener in self._listeners:
-            listener.close()
+        closed = [listener.close() for listener in self._listeners]
         if self._http is not None:
             self._http.close()
         self.sessions.close_all()
         self.engine.close()
+        return all(closed)
 
     def _is_owner(self, token: str) -> bool:
         return self._owner_tokens is not None and self._owner_tokens.holds(token)
@@ -220,7 +224,11 @@ def run(path: str | Path, flags: Mapping[str, Any]) -> int:
         _announce(service)
         stopped.wait()
     finally:
-        service.stop()
+        ended = service.stop()
+        if not ended:
+            logger.warning("a client neither reads its answer nor leaves: its connection is cut")
+            logging.shutdown()
+            os._exit(0)  # everything is closed and written; the interpreter's own end would wait for that client
     return 0
 
 

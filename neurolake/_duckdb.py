@@ -152,6 +152,12 @@ class Instance:
 
     def cursor(self) -> Cursor:
         """A new cursor, with a transaction and temporary tables of its own."""
+        with self._lock:  # a connection that is busy refuses to be closed
+            if self._connection is None:
+                raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
+            return self._new_cursor()
+
+    def _new_cursor(self) -> Cursor:
         try:
             raw = self._connection.cursor()
             if self.options.path is None:
@@ -189,6 +195,16 @@ class Instance:
         """Write the log into the database file."""
         self.acquire_and(lambda cursor: cursor.run(f"CHECKPOINT {CATALOG}"))
 
+    def _is_closed(self, *, last: bool) -> bool:
+        """Try to close; what runs must have ended first, and hears an interrupt in its own time."""
+        try:
+            self._connection.close()
+        except duckdb.Error as error:
+            if last:
+                raise translate(error, None) from None
+            return False
+        return True
+
     def acquire_and(self, work: Callable[[Cursor], Any]) -> Any:
         """Run `work` with a borrowed cursor."""
         cursor = self.acquire()
@@ -199,10 +215,18 @@ class Instance:
 
     def close(self) -> None:
         """Close every idle cursor and the database."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         for cursor in self._idle:
             cursor.close()
         self._idle.clear()
-        self._connection.close()
+        until = time.monotonic() + REOPEN_WAIT_S
+        while not self._is_closed(last=time.monotonic() > until):
+            for cursor in list(self._live):
+                cursor.interrupt()
+            time.sleep(0.01)
         self._connection = None  # a connection that outlives the interpreter's end is reported as leaked
 
 

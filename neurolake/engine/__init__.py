@@ -260,7 +260,8 @@ class Engine:
         activity.session = request.session
         self.activities.begin(activity)
         if request.session.closed:  # asked after it is shown as running: who ends a session stops what is shown
-            activity.stop(errors.Cancelled("The session has ended."))
+            self.activities.end(activity)
+            raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
         return activity
 
     def _text_to_keep(self, request: Request) -> str:

@@ -250,9 +250,12 @@ def is_ready(port: str | int) -> bool:
     """Whether the server whose HTTP port this is says that all its parts work."""
     unverified = ssl._create_unverified_context()
     for scheme in ("http", "https"):
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            with urllib.request.urlopen(f"{scheme}://127.0.0.1:{port}/readyz", timeout=5, context=unverified) as answer:
-                return bool(answer.status == 200)
+        url = f"{scheme}://127.0.0.1:{port}/readyz"
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(url, timeout=5, context=unverified) as answer,
+        ):
+            return bool(answer.status == 200)
     return False
 
 

@@ -261,6 +261,32 @@ def test_a_server_ends_cleanly_on_a_signal(lake: Path, number: signal.Signals) -
     assert neurolake_("sql", "SELECT 1", "--lake", lake).returncode == 0
 
 
+STALLED = """
+import sys, time
+from adbc_driver_flightsql import dbapi
+cursor = dbapi.connect(sys.argv[1], db_kwargs={"username": "admin", "password": sys.argv[2]}).cursor()
+cursor.execute("SELECT range AS i, repeat('x', 100) AS x FROM range(100_000_000)")
+print("reading", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_end(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROLAKE_SHUTDOWN_GRACE_S", "1")
+    with served(lake) as (process, info):
+        stalled = subprocess.Popen([sys.executable, "-c", STALLED, info.uri, PASSWORD], stdout=subprocess.PIPE)
+        with stalled:
+            assert stalled.stdout is not None
+            assert stalled.stdout.readline() == b"reading\n"
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=WITHIN_S)
+            stalled.kill()
+        assert process.returncode == 0
+        assert "Traceback" not in err
+    assert read_server_file(lake) is None
+    assert neurolake_("sql", "SELECT 1", "--lake", lake).returncode == 0
+
+
 def test_a_server_that_cannot_start_says_why(lake: Path) -> None:
     with Home.open(lake):
         done = neurolake_("serve", lake)

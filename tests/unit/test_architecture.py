@@ -82,7 +82,8 @@ UPWARD = {
 HEAVY = (
     "duckdb", "pyarrow", "sqlglot", "pandas", "polars", "fsspec", "obstore", "adbc_driver_manager", "argon2",
     "jwt", "cryptography",
-    "presidio_analyzer", "prometheus_client", "opentelemetry", "rich", "prompt_toolkit", "tomlkit", "google.protobuf", "click",
+    "presidio_analyzer", "prometheus_client", "opentelemetry", "rich", "prompt_toolkit", "tomlkit", "google.protobuf",
+    "click",
 )  # fmt: skip
 
 
@@ -189,8 +190,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 @pytest.mark.parametrize(
     ("library", "allowed"),
-    [("presidio_analyzer", ("neurolake.pii",)), ("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()), ("argon2", ("neurolake.governance",)),
-     ("jwt", ("neurolake.governance.oidc",)), ("cryptography", ("flight.tls",)),
+    [("presidio_analyzer", ("neurolake.pii",)), ("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()),
+     ("argon2", ("neurolake.governance",)), ("jwt", ("neurolake.governance.oidc",)), ("cryptography", ("flight.tls",)),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
      ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)),
      ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)),
