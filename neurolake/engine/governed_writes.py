@@ -10,6 +10,7 @@ from neurolake.activity import Activity
 from neurolake.engine import governed, planning
 from neurolake.governance import gate, merges, writes
 from neurolake.governance.access import TableDecision
+from neurolake.governance.masks import keys_of
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
 from neurolake.loading import Load
@@ -60,6 +61,8 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         planning.bound(alone, activity)  # by itself: no name in it may be found in the target as it is
     elif found.by_name:
         _check_names(alone, activity, relations.decision)
+    if found.returning:
+        engine.views.keys.need(keys_of((column.action, column.options) for column in relations.decision.columns))
     text = writes.composed(found, relations.sql, select, relations.decision, relations.columns)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=_ruling(relations))
     return planning.described(draft, planning.bound(draft, activity))

@@ -149,3 +149,11 @@ def test_no_system_table_names_an_absent_column(lake: Served, wil: Wire, table: 
 
 def test_what_a_row_filter_asks_for_is_for_administrators(wil: Wire) -> None:
     assert rows(wil, "SELECT condition FROM neurolake.policies WHERE name = 'third'") == ["{'condition': None}"]
+
+
+def test_what_a_write_returns_has_the_tokens_that_a_select_shows(wil: Wire) -> None:
+    wil.update("BEGIN")
+    written = rows(wil, "INSERT INTO people (id, region, name) VALUES (99, 'north', 'person 3') RETURNING name")
+    assert written == rows(wil, "SELECT name FROM people WHERE id = 3")
+    assert "tok_" in written[0]
+    wil.update("ROLLBACK")
