@@ -51,7 +51,9 @@ def serving(folder: Path, **settings: object) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("served")) as service:
+    # Hundreds of tests connect to it within a minute, and some leave without a word.
+    many = {"sessions_max": 100_000, "sessions_per_user_max": 100_000}
+    with serving(tmp_path_factory.mktemp("served"), **many) as service:
         yield service
 
 
