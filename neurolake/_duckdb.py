@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
@@ -36,6 +37,9 @@ REOPEN_WAIT_S = 5.0
 """How long statements in flight get to notice that they are stopped before a broken database is closed."""
 
 DUCKDB_VERSION: str = duckdb.__version__
+
+_EPOCH = datetime(1970, 1, 1)
+_INFINITE_NS = 2**63 - 1
 
 Values = Sequence[object] | Mapping[str, object] | None
 
@@ -405,8 +409,11 @@ def untyped(value: object) -> object:
 
 
 def timestamp_ns(value: int) -> Any:
-    """A parameter of type TIMESTAMP_NS, from nanoseconds since the epoch."""
-    return duckdb.TimestampNanosecondValue(value)
+    """A parameter of type TIMESTAMP_NS, from nanoseconds since the epoch; as text, since a number is not cast to it."""
+    if abs(value) == _INFINITE_NS:
+        return typed("infinity" if value > 0 else "-infinity", "TIMESTAMP_NS")
+    seconds, nanoseconds = divmod(value, 1_000_000_000)
+    return typed(f"{_EPOCH + timedelta(seconds=seconds)}.{nanoseconds:09}", "TIMESTAMP_NS")
 
 
 def _cannot_open(error: duckdb.Error, options: InstanceOptions) -> errors.NeuroLakeError:

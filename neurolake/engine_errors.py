@@ -79,12 +79,10 @@ def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLake
 
 def translate_stream(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
     """Our form of what a stream raised: Arrow wraps the engine's exceptions, and keeps no more than their text."""
+    if recover is not None and (found := recover(error)):
+        return found
     text = str(error)
-    for prefix, kind in _PREFIXES.items():
-        if text.startswith(prefix):
-            return _named([kind], text)
-    found = recover(error) if recover is not None else None
-    return found or _named([], text)
+    return _named([kind for prefix, kind in _PREFIXES.items() if text.startswith(prefix)], text)
 
 
 def pass_on_ctrl_c(error: BaseException) -> None:

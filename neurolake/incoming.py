@@ -104,6 +104,12 @@ def _look_at(field: pa.Field) -> None:
             code="type",
             next_step="Cast it to an interval of months, days and nanoseconds.",
         )
+    if pat.is_fixed_size_list(kind) and pat.is_null(kind.value_type):
+        raise errors.NotSupported(
+            f"The column {field.name} holds lists of a fixed size of nothing but NULL, which are not supported.",
+            code="type",
+            next_step="Give the lists another type, or leave the column out.",
+        )
     _ = field.name, kind.tz if pat.is_timestamp(kind) else None
     for place in range(kind.num_fields):
         _look_at(kind.field(place))

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from neurolake.arrays import as_list, list_from, validity
+from neurolake.arrays import as_list, holds_lists_of_nothing, list_from, validity
 from neurolake.errors import NotSupported
 
 __all__ = ["zero_hidden"]
@@ -54,6 +54,8 @@ def _clear(array: pa.Array, live: pa.Array | None) -> pa.Array:
         storage = array.storage
         cleared = _clear(storage, live)
         return array if cleared is storage else pa.ExtensionArray.from_storage(kind, cleared)
+    if pat.is_nested(kind) and holds_lists_of_nothing(kind):
+        raise _unsupported(kind)
     seen = _seen(array, live)
     if pat.is_nested(kind) or pat.is_dictionary(kind):
         return _clear_nested(array, seen)

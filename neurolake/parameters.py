@@ -60,7 +60,7 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _exact_text(value: Any) -> Any:
-    """The value with decimals and intervals as text: the engine takes a small decimal for a double."""
+    """The value with decimals, intervals and nanoseconds as text: the engine takes a small decimal for a double."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, pa.MonthDayNano):
@@ -69,6 +69,8 @@ def _exact_text(value: Any) -> Any:
         if getattr(value, "nanoseconds", 0):  # pandas' kind of it, where pandas is there
             raise _too_fine()
         return f"{value // datetime.timedelta(microseconds=1)} microseconds"
+    if isinstance(value, datetime.datetime) and hasattr(value, "nanosecond"):  # pandas' kind, which the engine misreads
+        return str(value)
     if isinstance(value, list):
         return [_exact_text(item) for item in value]
     if isinstance(value, dict):
@@ -85,6 +87,7 @@ _OTHERS = {
     pa.bool_(): "BOOLEAN", pa.float64(): "DOUBLE", pa.string(): "VARCHAR", pa.large_string(): "VARCHAR",
     pa.string_view(): "VARCHAR", pa.binary(): "BLOB", pa.large_binary(): "BLOB", pa.date32(): "DATE",
     pa.timestamp("s"): "TIMESTAMP", pa.timestamp("ms"): "TIMESTAMP", pa.timestamp("us"): "TIMESTAMP",
+    pa.timestamp("ns"): "TIMESTAMP_NS",
     pa.time32("s"): "TIME", pa.time32("ms"): "TIME", pa.time64("us"): "TIME", pa.date64(): "DATE",
     pa.binary_view(): "BLOB", pa.null(): "INTEGER",
 }  # fmt: skip
@@ -120,10 +123,6 @@ def _nested(kind: pa.DataType) -> str | None:
     if pat.is_timestamp(kind) and kind.tz is not None and kind.unit != "ns":
         return "TIMESTAMP WITH TIME ZONE"
     return _NUMBERS.get(kind) or _OTHERS.get(kind)
-
-
-def _holds_map(kind: pa.DataType) -> bool:
-    return pat.is_map(kind) or any(_holds_map(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _exact(kind: pa.DataType) -> Callable[[int], Any] | None:

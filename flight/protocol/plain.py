@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from neurolake.arrays import as_list, list_from, validity
+from neurolake.arrays import as_list, holds_lists_of_nothing, list_from, validity
 
 __all__ = ["plain_batch", "plain_schema"]
 
@@ -85,7 +85,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    if array.type == kind and not _miscounted(kind):
+    if array.type == kind and not holds_lists_of_nothing(kind):
         return array
     if pat.is_dictionary(array.type):
         # Under a NULL parent an index may point into a dictionary that is empty.
@@ -107,13 +107,6 @@ def _plain(array: pa.Array, kind: pa.DataType) -> pa.Array:
         inner = pa.struct([kind.key_field, kind.item_field]) if pat.is_map(kind) else kind.value_type
         return list_from(kind, validity(array), pc.list_value_length(lists), _plain(lists.flatten(), inner))
     return _settled(array).cast(kind)
-
-
-def _miscounted(kind: pa.DataType) -> bool:
-    """Whether it holds fixed-size lists of nothing but NULL: pyarrow 26 makes them with too few children."""
-    if pat.is_fixed_size_list(kind) and pat.is_null(kind.value_type):
-        return True
-    return any(_miscounted(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _settled(views: pa.Array) -> pa.Array:
