@@ -410,10 +410,20 @@ def untyped(value: object) -> object:
 
 def timestamp_ns(value: int) -> Any:
     """A parameter of type TIMESTAMP_NS, from nanoseconds since the epoch; as text, since a number is not cast to it."""
+    return typed(_moment(value), "TIMESTAMP_NS")
+
+
+def timestamptz_ns(value: int) -> Any:
+    """The same with time zone."""
+    moment = _moment(value)
+    return typed(moment if "inf" in moment else f"{moment}+00", "TIMESTAMPTZ_NS")
+
+
+def _moment(value: int) -> str:
     if abs(value) == _INFINITE_NS:
-        return typed("infinity" if value > 0 else "-infinity", "TIMESTAMP_NS")
+        return "infinity" if value > 0 else "-infinity"
     seconds, nanoseconds = divmod(value, 1_000_000_000)
-    return typed(f"{_EPOCH + timedelta(seconds=seconds)}.{nanoseconds:09}", "TIMESTAMP_NS")
+    return f"{_EPOCH + timedelta(seconds=seconds)}.{nanoseconds:09}"
 
 
 def _cannot_open(error: duckdb.Error, options: InstanceOptions) -> errors.NeuroLakeError:

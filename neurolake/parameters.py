@@ -60,7 +60,7 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _exact_text(value: Any) -> Any:
-    """The value with decimals, intervals and nanoseconds as text: the engine takes a small decimal for a double."""
+    """The value with decimals, intervals and moments as text: the engine takes a small decimal for a double."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, pa.MonthDayNano):
@@ -69,7 +69,7 @@ def _exact_text(value: Any) -> Any:
         if getattr(value, "nanoseconds", 0):  # pandas' kind of it, where pandas is there
             raise _too_fine()
         return f"{value // datetime.timedelta(microseconds=1)} microseconds"
-    if isinstance(value, datetime.datetime) and hasattr(value, "nanosecond"):  # pandas' kind, which the engine misreads
+    if isinstance(value, datetime.datetime):  # where pandas is there it may be its kind, which the engine misreads
         return str(value)
     if isinstance(value, list):
         return [_exact_text(item) for item in value]
@@ -120,15 +120,15 @@ def _nested(kind: pa.DataType) -> str | None:
         return "INTERVAL"
     if pat.is_fixed_size_binary(kind):
         return "BLOB"
-    if pat.is_timestamp(kind) and kind.tz is not None and kind.unit != "ns":
-        return "TIMESTAMP WITH TIME ZONE"
+    if pat.is_timestamp(kind) and kind.tz is not None:
+        return "TIMESTAMPTZ_NS" if kind.unit == "ns" else "TIMESTAMP WITH TIME ZONE"
     return _NUMBERS.get(kind) or _OTHERS.get(kind)
 
 
 def _exact(kind: pa.DataType) -> Callable[[int], Any] | None:
     """Types whose Python form would lose digits are bound by the number they are."""
     if pat.is_timestamp(kind) and kind.unit == "ns":
-        return _duckdb.timestamp_ns
+        return _duckdb.timestamp_ns if kind.tz is None else _duckdb.timestamptz_ns
     if pat.is_time64(kind) and kind.unit == "ns":
         return lambda value: _microseconds(value // 1000)
     return None

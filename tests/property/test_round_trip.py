@@ -241,6 +241,28 @@ def test_selected_as_a_parameter(connection: Any, data: st.DataObject) -> None:
         check(sent, cursor.fetch_arrow_table())
 
 
+FINE = pa.timestamp("ns", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "shown"),
+    [
+        (pa.array([1001], FINE), "1970-01-01 00:00:00.000001001+00"),
+        (pa.array([[1001]], pa.list_(FINE)), "['1970-01-01 00:00:00.000001001+00']"),
+        (pa.array([[("a", None)]], pa.map_(pa.string(), FINE)), "{a=NULL}"),
+        (pa.array([[("a", 1001)]], pa.map_(pa.string(), FINE)), "{a='1970-01-01 00:00:00.000001001+00'}"),
+        (pa.array([[-1]], pa.list_(pa.timestamp("us", tz="Asia/Tokyo"))), "['1969-12-31 23:59:59.999999+00']"),
+    ],
+    ids=str,
+)
+def test_moments_keep_their_digits_and_their_zone(connection: Any, parameter: pa.Array, shown: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT x, x::VARCHAR FROM (SELECT ? AS x)", pa.table({"x": parameter}))
+        answer = cursor.fetch_arrow_table()
+    assert answer[1].to_pylist() == [shown]
+    check(pa.table({"x": parameter}), answer.select([0]))
+
+
 @pytest.mark.parametrize(
     ("array", "kind"),
     [
