@@ -8,7 +8,6 @@ are moved when the lake is opened next.
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,7 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.catalog.store import Store
 from neurolake.catalog.system import QUERIES, table
-from neurolake.journal import Journal
-
-logger = logging.getLogger("neurolake")
+from neurolake.journal import MovedJournal
 
 COLUMNS = "query_id, user_name, role, client, sql, state, error_code, started_at, duration_ms, rows_out, bytes_out"
 
@@ -44,18 +41,8 @@ class History:
         self._lock = threading.Lock()
         self._mirror = QUERIES.empty_table()
         self._mirrored = 0
-        self._journal = Journal(folder, "history")
-        self._keep(self._journal.left)
-        self._journal.left = []
-        for _ in range(2):
-            self._journal.turn()
-            self._journal.forget()
+        self._journal = MovedJournal(folder, "history", self._keep, fsync_interval_s)
         self._numbers = itertools.count(int(store.rows("SELECT coalesce(max(position), 0) FROM history")[0][0]) + 1)
-        self._closed = threading.Event()
-        self._writer = threading.Thread(
-            target=self._move_until_closed, args=(fsync_interval_s,), name="neurolake-history", daemon=True
-        )
-        self._writer.start()
 
     def record(self, activity: Activity, problem: BaseException | None) -> None:
         """Write a statement's end; it is with the operating system when this returns."""
@@ -68,38 +55,19 @@ class History:
 
     def flush(self) -> None:
         """Move what the journal holds into the metadata file."""
-        with self._lock:
-            records = self._journal.turn()
-            try:
-                self._keep(records)
-            except BaseException:
-                self._journal.put_back(records)
-                raise
-            self._journal.forget()
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Move the rest and close."""
+        self._journal.close()
 
     def _keep(self, records: list[list[Any]]) -> None:
-        if not records:
-            return
         with self._store.durable() as db:
             marks = ", ".join("?" * len(records[0]))
             db.executemany(f"INSERT OR IGNORE INTO history (position, {COLUMNS}) VALUES ({marks})", records)
             newest = records[-1][0]
             if newest % 100 < len(records):
                 db.execute("DELETE FROM history WHERE position <= ?", (newest - self._rows_max,))
-
-    def _move_until_closed(self, interval_s: float) -> None:
-        while not self._closed.wait(interval_s):
-            try:
-                self.flush()
-            except errors.NeuroLakeError as problem:
-                logger.error("query history waits in its journal: %s", problem)
-
-    def close(self) -> None:
-        """Move the rest and close."""
-        self._closed.set()
-        self._writer.join()
-        self.flush()
-        self._journal.close()
 
     def table(self, user_name: str | None = None) -> pa.Table:
         """The records in the columns of `neurolake.queries`, oldest first; of one user, or of all."""

@@ -7,13 +7,16 @@ takes its records from time to time, fsynced, puts them where they belong, and l
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from neurolake import errors
+
+logger = logging.getLogger("neurolake")
 
 
 class Journal:
@@ -73,6 +76,73 @@ class Journal:
         for descriptor in self._files:
             os.close(descriptor)
         self._files.clear()
+
+
+class MovedJournal:
+    """A journal whose records a thread moves to where they stay, every so often and when it is closed.
+
+    Args:
+        folder, name: as of the journal.
+        keep: puts records where they stay, durably; the same record may come again after a crash. What an earlier
+            process left behind is kept first.
+        interval_s: how often.
+    """
+
+    def __init__(
+        self, folder: Path | None, name: str, keep: Callable[[list[list[Any]]], None], interval_s: float
+    ) -> None:
+        self._name = name
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._journal = Journal(folder, name)
+        self._keep_what_was_left()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(
+            target=self._flush_until_closed, args=(interval_s,), name=f"neurolake-{name}", daemon=True
+        )
+        self._thread.start()
+
+    def append(self, record: list[Any]) -> None:
+        """Hand a record to the operating system.
+
+        Raises:
+            LimitReached: the disk is full.
+        """
+        self._journal.append(record)
+
+    def flush(self) -> None:
+        """Move the records there are now."""
+        with self._lock:
+            records = self._journal.turn()
+            try:
+                if records:
+                    self._keep(records)
+            except BaseException:
+                self._journal.put_back(records)
+                raise
+            self._journal.forget()
+
+    def close(self) -> None:
+        """Move the rest and close."""
+        self._closed.set()
+        self._thread.join()
+        self.flush()
+        self._journal.close()
+
+    def _keep_what_was_left(self) -> None:
+        left, self._journal.left = self._journal.left, []
+        if left:
+            self._keep(left)
+        for _ in range(2):
+            self._journal.turn()
+            self._journal.forget()
+
+    def _flush_until_closed(self, interval_s: float) -> None:
+        while not self._closed.wait(interval_s):
+            try:
+                self.flush()
+            except errors.NeuroLakeError as problem:
+                logger.error("the %s waits in its journal: %s", self._name, problem)
 
 
 def _write(descriptor: int, line: bytes) -> None:

@@ -40,15 +40,7 @@ def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-_FLAT: Final = frozenset(
-    kind.id
-    for kind in (
-        pa.null(), pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(),
-        pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.string(), pa.large_string(), pa.binary(),
-        pa.large_binary(), pa.binary(1), pa.date32(), pa.date64(), pa.time32("s"), pa.time64("us"),
-        pa.timestamp("us"), pa.duration("us"), pa.month_day_nano_interval(), pa.decimal128(1), pa.decimal256(1),
-    )
-)  # fmt: skip
+_ODD: Final = frozenset(kind.id for kind in (pa.string_view(), pa.binary_view(), pa.dictionary(pa.int8(), pa.null())))
 
 
 def _plain_field(field: pa.Field) -> pa.Field:
@@ -73,8 +65,8 @@ _PLAIN_TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Data
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Told by the type's number alone for the most: a short answer asks this several times."""
-    return kind.id in _FLAT or _plain_type(kind) == kind
+    """Told by the type's number alone where nothing is nested: a short answer asks this several times."""
+    return kind.id not in _ODD if kind.num_fields == 0 else _plain_type(kind) == kind
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolake import errors
 from neurolake.catalog.store import Store
-from neurolake.journal import Journal
+from neurolake.journal import MovedJournal
 from neurolake.query import Principal
 
 if TYPE_CHECKING:
@@ -61,17 +60,10 @@ class Audit:
         self._version = version
         self._synchronous = synchronous
         self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._journal = Journal(folder, "audit")
-        self._take_over()
+        self._journal = MovedJournal(folder, "audit", self._keep, interval_s)
         self._number, self._hash = self._head(ACCESS)
-        self._closed = threading.Event()
         if store.gap:
             self.record("gap", Principal("", ""), "")
-        self._writer = threading.Thread(
-            target=self._move_until_closed, args=(interval_s,), name="neurolake-audit", daemon=True
-        )
-        self._writer.start()
 
     def record(self, event: str, principal: Principal, query_id: str, **details: object) -> None:
         """Write one record; it is safe, by its class of durability, when this returns.
@@ -104,14 +96,7 @@ class Audit:
 
     def flush(self) -> None:
         """Move what the journal holds into the metadata file."""
-        with self._flushing:
-            records = self._journal.turn()
-            try:
-                self._keep(records)
-            except BaseException:
-                self._journal.put_back(records)
-                raise
-            self._journal.forget()
+        self._journal.flush()
 
     def verify(self) -> Iterator[tuple[str, int, str, str | None]]:
         """Check both chains from their first record to their last.
@@ -125,9 +110,6 @@ class Audit:
 
     def close(self) -> None:
         """Move the rest and close."""
-        self._closed.set()
-        self._writer.join()
-        self.flush()
         self._journal.close()
 
     def rows(self, user_name: str | None = None) -> list[tuple[Any, ...]]:
@@ -158,27 +140,10 @@ class Audit:
         rows = self._store.rows("SELECT number, hash FROM audit WHERE chain = ? ORDER BY number DESC LIMIT 1", (chain,))
         return rows[0] if rows else (0, START)
 
-    def _take_over(self) -> None:
-        """Keep what an earlier process has left in its journal."""
-        self._keep(sorted(self._journal.left, key=lambda row: int(row[1])))
-        self._journal.left = []
-        for _ in range(2):
-            self._journal.turn()
-            self._journal.forget()
-
     def _keep(self, records: list[list[Any]]) -> None:
-        if not records:
-            return
         with self._store.durable() as db:
             db.executemany(_INSERT.replace("INSERT", "INSERT OR IGNORE"), records)
-            _note_head(db, ACCESS, records[-1][1])
-
-    def _move_until_closed(self, interval_s: float) -> None:
-        while not self._closed.wait(interval_s):
-            try:
-                self.flush()
-            except errors.NeuroLakeError as problem:
-                logger.error("the audit of access waits in its journal: %s", problem)
+            _note_head(db, ACCESS, max(row[1] for row in records))
 
 
 def _note_head(db: Connection, chain: str, number: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import neurolake
 from contract.clients import PASSWORD, Client, Embedded, Flight, Remote
+from contract.wire import Wire
 from flight.service import Service
 from neurolake import errors
 from neurolake.config import load
@@ -49,6 +50,11 @@ def serving(folder: Path, **settings: object) -> Iterator[Service]:
         service.stop()
 
 
+def uri(service: Service) -> str:
+    """Where it listens."""
+    return f"grpc://127.0.0.1:{service.port}"
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     # Hundreds of tests connect to it within a minute, and some leave without a word.
@@ -64,6 +70,13 @@ def empty_service(service: Service) -> Iterator[Service]:
     _empty(service.engine)
 
 
+@pytest.fixture
+def wire(empty_service: Service) -> Iterator[Wire]:
+    """A session of the administrator's, message by message, on the empty lake."""
+    with Wire(uri(empty_service)) as wire:
+        yield wire
+
+
 @pytest.fixture(params=["embedded", "remote", "flight", "flight_transaction"])
 def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
     """An empty lake of each kind."""
@@ -75,11 +88,11 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
         _empty(lake.engine)
         return
     service: Service = request.getfixturevalue("service")
-    uri = f"grpc://127.0.0.1:{service.port}"
+    address = uri(service)
     if request.param == "remote":
-        yield Opened(service.engine, lambda: Remote(uri))
+        yield Opened(service.engine, lambda: Remote(address))
     else:
-        yield Opened(service.engine, lambda: Flight(uri, autocommit=request.param == "flight"))
+        yield Opened(service.engine, lambda: Flight(address, autocommit=request.param == "flight"))
     _empty(service.engine)
 
 

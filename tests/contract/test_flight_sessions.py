@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,22 +12,12 @@ import pyarrow.flight as paflight
 import pytest
 
 from contract.clients import Flight
-from contract.conftest import serving
+from contract.conftest import serving, uri
 from contract.test_statuses import until
 from contract.wire import Option, Wire, bare, command
 from flight.service import Service
 
 INVALID_NAME, INVALID_VALUE = 1, 2
-
-
-def uri(service: Service) -> str:
-    return f"grpc://127.0.0.1:{service.port}"
-
-
-@pytest.fixture
-def wire(empty_service: Service) -> Iterator[Wire]:
-    with Wire(uri(empty_service)) as wire:
-        yield wire
 
 
 class TestBelonging:

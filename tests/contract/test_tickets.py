@@ -13,22 +13,12 @@ import pyarrow.flight as paflight
 import pytest
 
 from contract.clients import PASSWORD
-from contract.conftest import serving
+from contract.conftest import serving, uri
 from contract.wire import Wire, bare, command
 from flight.protocol import messages
 from flight.service import Service
 
 EXPIRED = r"\[ticket_unknown"
-
-
-def uri(service: Service) -> str:
-    return f"grpc://127.0.0.1:{service.port}"
-
-
-@pytest.fixture
-def wire(empty_service: Service) -> Iterator[Wire]:
-    with Wire(uri(empty_service)) as wire:
-        yield wire
 
 
 def ask(wire: Wire, sql: str) -> paflight.FlightEndpoint:

@@ -239,7 +239,7 @@ class TestHistory:
         history = History(store, 1000, tmp_path, 60)
         self.record(history, "a")
         with monkeypatch.context() as patched:
-            patched.setattr(history, "_keep", lambda records: (_ for _ in ()).throw(errors.LimitReached("full")))
+            patched.setattr(store, "durable", lambda: (_ for _ in ()).throw(errors.LimitReached("full")))
             with pytest.raises(errors.LimitReached):
                 history.flush()
         self.record(history, "b")

@@ -135,9 +135,7 @@ class TestDurability:
         assert counts(again) == {CHANGES: 5, ACCESS: 5}
         assert problems(again) == {CHANGES: None, ACCESS: None}
         again.close()
-        killed._closed.set()
-        killed._writer.join()
-        killed._journal.close()
+        killed.close()
 
     def test_a_lost_moment_is_recorded(self, tmp_path: Path) -> None:
         store = Store(tmp_path / "system.sqlite")
