@@ -27,8 +27,8 @@ class Figure:
     Args:
         name: what is measured; unique in a run.
         against: the baseline that the value is relative to, or how it was taken.
-        value: the ratio, or seconds or megabytes where `unit` says so.
-        unit: × | s | MB.
+        value: the ratio, or a time or megabytes where `unit` says so.
+        unit: × | s | ms | MB.
         target: what the value has to reach; None where it is only published.
         at_least: the target is a lower bound, not an upper one.
         raw: the figures it was made of, by names that end in their unit.

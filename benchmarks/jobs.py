@@ -28,12 +28,17 @@ STREAM_BATCH_ROWS = 16_384
 POINT_ROWS = 1_000_000
 """Rows of the table `points`, whose `id` runs from 0."""
 
+PERSON_ROWS = 100_000
+"""Rows that the table `persons` has at least; its `id` runs from 0."""
+
 Answer = dict[str, Any]
 
 _TEXTS: dict[str, Callable[[int], str]] = {
     "select": lambda number: f"SELECT {number}",
     # A prime step spreads the look-ups over the whole table.
     "point": lambda number: f"SELECT * FROM points WHERE id = {number * 7_919 % POINT_ROWS}",
+    "person": lambda number: f"SELECT id, kind, amount, email FROM persons WHERE id = {number * 7_919 % PERSON_ROWS}",
+    "person_shape": lambda number: f"SELECT id, kind AS kind_{number}, amount, email FROM persons WHERE id = 17",
 }
 
 
@@ -70,6 +75,12 @@ class Jobs:
         with _measured() as answer, self._connections[name][0].cursor() as cursor:
             cursor.execute(sql)
             answer["rows"] = sum(batch.num_rows for batch in cursor.fetch_record_batch())
+        return answer
+
+    def repeat(self, name: str, sql: str, count: int) -> Answer:
+        """Run a query so many times and drain its batches as they come."""
+        with _measured() as answer:
+            answer["rows"] = sum(self.fetch(name, sql)["rows"] for _ in range(count))
         return answer
 
     def answer(self, name: str, sql: str, file: str | None = None) -> Answer:

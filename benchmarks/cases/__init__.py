@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.bench import Case
-from benchmarks.cases import backup, bulk, cold_start, ingest, object_store, overhead, pii, short, tpch
+from benchmarks.cases import backup, bulk, cold_start, governance, ingest, object_store, overhead, pii, short, tpch
 
 __all__ = ["CASES"]
 
@@ -13,6 +13,7 @@ CASES: dict[str, Case] = {
     "short": short.single,
     "throughput": short.throughput,
     "lookup": short.lookup,
+    "governance": governance.governed,
     "tpch": tpch.through_the_driver,
     "ingest": ingest.lineitem,
     "s3": object_store.cold_and_warm,
