@@ -191,7 +191,7 @@ class SourceFailed(NeuroLakeError):
             "bucket_missing", "changed", "changed_columns", "credentials", "denied", "empty", "missing", "truncated",
             "unreachable",
         )
-    ) | {"repository_failed", "repository_missing", "snapshot_corrupt"}  # fmt: skip
+    ) | {"repository_failed", "repository_listing", "repository_missing", "snapshot_corrupt"}  # fmt: skip
 
 
 class Unavailable(NeuroLakeError):

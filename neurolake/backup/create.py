@@ -14,6 +14,7 @@ from neurolake._duckdb import DUCKDB_VERSION
 from neurolake.backup.definitions import Definitions, TableDefinition, read_definitions
 from neurolake.backup.encodings import refuse_unkept
 from neurolake.backup.faults import reached
+from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Manifest, TableEntry, new_id
 from neurolake.backup.metadata import read_metadata
 from neurolake.backup.writing import PART_ROWS, Writer
@@ -120,6 +121,7 @@ def _within(
         objects=() if kind == "data" or tables else definitions.objects,
         sources=tuple(sources), metadata=metadata,
         left_out=() if kind == "data" or tables else definitions.left_out, bytes_new=writer.bytes_new,
+        number=next_number(engine.store, mine, repository.whole()),
     )  # fmt: skip
 
 

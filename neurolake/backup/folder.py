@@ -37,6 +37,11 @@ class Folder:
             except FileNotFoundError:
                 return None
 
+    def modified(self, key: str) -> float:
+        """When a file was written, in seconds by the clock of the disk's machine."""
+        with mapped(self.path):
+            return (self.path / key).stat().st_mtime
+
     def read(self, key: str) -> bytes:
         """A whole file.
 
@@ -77,7 +82,12 @@ class Folder:
                 if problem.errno != errno.EXDEV:
                     raise
                 self.put(key, made.read_bytes())
-            self._unsynced.add(target.parent)
+            self.rely_on(key)
+
+    def rely_on(self, key: str) -> None:
+        """Let the next `settle` force a name to the disk, and the folders on its way, maybe made by another run."""
+        parent = (self.path / key).parent
+        self._unsynced.update((parent, *(folder for folder in parent.parents if folder.is_relative_to(self.path))))
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file, whole and at once on the disk with its name."""
@@ -96,7 +106,7 @@ class Folder:
             fsync_dir(target.parent)
 
     def settle(self) -> None:
-        """Force the names of adopted files to the disk."""
+        """Force the names of files that came, went or are relied on to the disk."""
         with mapped(self.path):
             while self._unsynced:
                 fsync_dir(self._unsynced.pop())

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from neurolake import errors
 from neurolake.sql.text import Name
 
-__all__ = ["FORMAT", "Column", "Manifest", "Part", "Statement", "TableEntry", "new_id", "read", "write"]
+__all__ = ["FORMAT", "Column", "Manifest", "Part", "Statement", "TableEntry", "in_order", "new_id", "read", "write"]
 
 FORMAT = 1
 """What this release writes, and the newest it reads."""
@@ -142,6 +142,7 @@ class Manifest:
         metadata: tables of the catalog, without secrets, by name.
         left_out: what is not in it, and why.
         bytes_new: bytes of data files that were written for it.
+        number: counts the lake's snapshots, so that their order does not depend on its clock.
     """
 
     snapshot_id: str
@@ -157,6 +158,7 @@ class Manifest:
     metadata: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     bytes_new: int = 0
+    number: int = 0
     format: int = FORMAT
 
     @property
@@ -186,6 +188,20 @@ class Manifest:
     def table(self, name: Name) -> TableEntry | None:
         """The table of that name."""
         return next((table for table in self.tables if table.full_name.fold() == name.fold()), None)
+
+
+def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Each lake's snapshots in the order they were taken, those of several lakes by time.
+
+    A snapshot that was taken under a clock that had been set back stands after those before it all the same.
+    """
+    until: dict[str, datetime] = {}
+    placed: list[tuple[datetime, int, Manifest]] = []
+    for manifest in sorted(manifests, key=lambda one: (one.number, one.moment)):
+        latest = max(manifest.moment, until.get(manifest.lake_id, manifest.moment))
+        until[manifest.lake_id] = latest
+        placed.append((latest, len(placed), manifest))
+    return [manifest for _, _, manifest in sorted(placed, key=lambda one: one[:2])]
 
 
 def write(manifest: Manifest) -> bytes:

@@ -36,6 +36,10 @@ class ObjectFiles:
         """An object's size; None where it is not there."""
         return self._objects.size(key)
 
+    def modified(self, key: str) -> float:
+        """When an object was stored, in seconds by the server's clock."""
+        return self._objects.modified(key)
+
     def read(self, key: str) -> bytes:
         """A whole object."""
         return self._objects.read(key)
@@ -67,6 +71,9 @@ class ObjectFiles:
         """Send a finished file, and remove it here."""
         self._objects.write(key, made)
         made.unlink()
+
+    def rely_on(self, key: str) -> None:
+        """What is there stays there."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object."""

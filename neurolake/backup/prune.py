@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake.backup.faults import reached
-from neurolake.backup.manifest import Manifest
+from neurolake.backup.manifest import Manifest, in_order
 from neurolake.backup.retention import Kept, Retention, choose
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def prune(
     *,
     dry_run: bool,
     mounted: Collection[str],
+    known: Collection[str],
     check: Callable[[], None],
 ) -> Pruned:
     """Prune one lake's snapshots in a repository, and the files that nobody's snapshot needs.
@@ -42,13 +43,22 @@ def prune(
     Manifests go first, so that no snapshot is ever listed whose files are gone. Where any manifest cannot be read,
     nobody knows which files it needs, and no file goes.
 
+    Args:
+        repository: where.
+        lake_id: whose snapshots may go.
+        rule: which stay.
+        dry_run: only say what would be done.
+        mounted: snapshots that are read now.
+        known: snapshots that must be there, if nobody else has removed them.
+        check: raises when the work is to stop.
+
     Raises:
         Unavailable: `repository_locked`: somebody else works there.
-        SourceFailed: `snapshot_corrupt`: a manifest cannot be read.
+        SourceFailed: `snapshot_corrupt`: a manifest cannot be read; `repository_listing`: one is there but not listed.
     """
     with repository.in_use("prune"):
         reached("prune.begun")
-        manifests = [repository.reread(snapshot_id) for snapshot_id in repository.ids()]
+        manifests = in_order(_there(repository, known))
         mine = [(m.snapshot_id, m.moment) for m in manifests if m.lake_id == lake_id]
         chosen = [_mounted(kept, mounted) for kept in choose(mine, rule, datetime.now(UTC))]
         going = {kept.snapshot_id for kept in chosen if not kept.reasons}
@@ -56,6 +66,24 @@ def prune(
         if not dry_run:
             _take_away(repository, going, [key for key, _ in left], check)
     return Pruned(chosen, len(left), sum(size for _, size in left))
+
+
+def _there(repository: Repository, known: Collection[str]) -> Iterator[Manifest]:
+    """Every manifest. What a listing lacks would lose its files, so one that is older than what is known is refused."""
+    listed = set(repository.ids())
+    for snapshot_id in sorted(listed.union(known)):
+        try:
+            manifest = repository.reread(snapshot_id)
+        except errors.NotFound:
+            continue  # the listing is older than its removal, or somebody else has removed it
+        if snapshot_id not in listed:
+            raise errors.SourceFailed(
+                f"The listing of {repository.location} lacks the snapshot {snapshot_id}, which is there.",
+                code="repository_listing",
+                next_step="Nothing was removed. Run it again when the storage lists what it holds.",
+                retryable=True,
+            )
+        yield manifest
 
 
 def _mounted(kept: Kept, mounted: Collection[str]) -> Kept:

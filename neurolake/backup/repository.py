@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -25,12 +24,11 @@ from typing import Any, Protocol
 from neurolake import errors
 from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
-from neurolake.backup.manifest import Manifest, Part
+from neurolake.backup.manifest import Manifest, Part, in_order
+from neurolake.backup.presence import has_ended, own_note
 
 __all__ = ["Files", "Repository", "file_key"]
 
-STALE_S = 86_400.0
-"""A note of somebody on another machine counts no longer when it was not renewed for so long."""
 RENEW_S = 600.0
 
 
@@ -45,6 +43,9 @@ class Files(Protocol):
 
     def size(self, key: str) -> int | None:
         """A file's size; None where it is not there."""
+
+    def modified(self, key: str) -> float:
+        """When a file was written, in seconds by the storage's own clock; 0 where it does not say."""
 
     def read(self, key: str) -> bytes:
         """A whole file."""
@@ -64,11 +65,14 @@ class Files(Protocol):
     def adopt(self, key: str, made: Path) -> None:
         """Bring a finished local file in under its key, and take it away."""
 
+    def rely_on(self, key: str) -> None:
+        """Make durable, with the next `settle`, the name of a file that another run may have only just brought."""
+
     def put(self, key: str, data: bytes) -> None:
         """Write a file, whole or not at all, and durably."""
 
     def settle(self) -> None:
-        """Make durable what `adopt` and `remove` did."""
+        """Make durable what `adopt`, `rely_on` and `remove` were told."""
 
     def remove(self, key: str) -> None:
         """Remove a file, if it is there."""
@@ -124,14 +128,16 @@ class Repository:
         return found
 
     def whole(self) -> list[Manifest]:
-        """The manifests that can be read, oldest first."""
+        """The manifests that can be read, each lake's in the order they were taken."""
         found = []
         for snapshot_id in self.ids():
             try:
                 found.append(self.manifest(snapshot_id))
+            except errors.NotFound:
+                continue  # removed since it was listed
             except (errors.SourceFailed, errors.NotSupported):
                 continue  # `verify` names it
-        return sorted(found, key=lambda manifest: manifest.moment)
+        return in_order(found)
 
     def publish(self, manifest: Manifest) -> None:
         """Write the manifest, when all its files are there: from now on the snapshot exists."""
@@ -167,6 +173,7 @@ class Repository:
         there = self.files.size(file_key(digest)) == size
         if there and (trusting or hash_of(self.files.local(file_key(digest))) == digest):
             made.unlink()
+            self.files.rely_on(file_key(digest))
             return False
         reached("create.before_file")
         self.files.adopt(file_key(digest), made)
@@ -215,11 +222,9 @@ class Repository:
             Unavailable: `repository_locked`.
         """
         key = f"using/{secrets.token_hex(8)}.json"
-        note = {"kind": kind, "host": os.uname().nodename, "pid": os.getpid(), "boot": _boot()}
-        self._note(key, note)
+        self._note(key, own_note(kind))
         try:
-            others = [(other, found) for other, found in self._users() if other != key]
-            for _, other in others:
+            for other in self._others(key):
                 if kind == "prune" or other.get("kind") == "prune":
                     raise _locked(self.location, other)
             yield
@@ -230,46 +235,32 @@ class Repository:
     def renew(self) -> None:
         """Say that whoever is at work still is."""
         for key, (note, at) in list(self._notes.items()):
-            if time.time() - at > RENEW_S:
+            if time.monotonic() - at > RENEW_S:
                 self._note(key, note)
 
     def _note(self, key: str, note: dict[str, Any]) -> None:
-        self._notes[key] = (note, time.time())
+        self._notes[key] = (note, time.monotonic())
         self.files.put(key, json.dumps({**note, "at": time.time()}).encode())
 
-    def _users(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _others(self, mine: str) -> Iterator[Mapping[str, Any]]:
+        """The notes of others at work; those of whoever has ended are removed."""
         for key, _ in list(self.files.keys("using")):
-            if not key.endswith(".json"):
+            if key == mine or not key.endswith(".json"):
                 continue
             try:
                 note = json.loads(self.files.read(key))
+                idle_s = self._idle_s(key, note, mine)
             except (ValueError, errors.SourceFailed):
                 continue  # it has just ended
-            if _is_stale(note):
+            if has_ended(note, idle_s):
                 self.files.remove(key)
             else:
-                yield key, note
+                yield note
 
-
-def _is_stale(note: Mapping[str, Any]) -> bool:
-    if note.get("host") != os.uname().nodename:
-        return abs(time.time() - float(note.get("at", 0))) > STALE_S
-    if note.get("boot") != _boot():
-        return True
-    try:
-        os.kill(int(note.get("pid", 0)), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
+    def _idle_s(self, key: str, note: Mapping[str, Any], mine: str) -> float:
+        """How long a note was not renewed, by the storage's clock where it has one: this machine's may have jumped."""
+        then, now = self.files.modified(key), self.files.modified(mine)
+        return now - then if then and now else abs(time.time() - float(note.get("at", 0)))
 
 
 def _locked(location: str, other: Mapping[str, Any]) -> errors.Unavailable:

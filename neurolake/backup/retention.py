@@ -43,17 +43,26 @@ class Kept(NamedTuple):
 def choose(snapshots: Sequence[tuple[str, datetime]], rule: Retention, now: datetime) -> list[Kept]:
     """What happens to each snapshot, the newest first.
 
+    Nothing depends on the clock alone: what is young is counted from the newest snapshot where the clock is ahead of
+    it, so that one which has jumped takes nothing away.
+
+    Args:
+        snapshots: ids and times, in the order they were taken.
+        rule: what stays.
+        now: the time.
+
     >>> days = [(f"s{n}", datetime(2026, 1, n, tzinfo=UTC)) for n in (1, 2, 3)]
     >>> kept = choose(days, Retention(daily=2), datetime(2026, 2, 1, tzinfo=UTC))
     >>> [(one.snapshot_id, one.reasons) for one in kept]
     [('s3', ('last 1', 'daily 1')), ('s2', ('daily 2',)), ('s1', ())]
     """
-    newest_first = sorted(snapshots, key=lambda snapshot: (snapshot[1], snapshot[0]), reverse=True)
+    newest_first = list(reversed(snapshots))
+    now = min([now, *(at for _, at in newest_first[:1])])
     reasons: dict[str, list[str]] = {snapshot_id: [] for snapshot_id, _ in newest_first}
     for place, (snapshot_id, at) in enumerate(newest_first, 1):
         if place <= max(1, rule.last):
             reasons[snapshot_id].append(f"last {place}")
-        if now - at < timedelta(days=rule.days_min):
+        if rule.days_min and now - at < timedelta(days=rule.days_min):
             reasons[snapshot_id].append(f"younger than {rule.days_min} days")
     for period, share in PERIODS.items():
         seen: set[object] = set()

@@ -15,7 +15,8 @@ from neurolake.backup.create import create, fact_of, lake_id
 from neurolake.backup.diff import Change, TableDiff, changed_rows, diff
 from neurolake.backup.faults import reached
 from neurolake.backup.folder import Folder
-from neurolake.backup.manifest import Manifest, Part, is_id
+from neurolake.backup.known import Known
+from neurolake.backup.manifest import Manifest, Part, in_order, is_id
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.objects import ObjectFiles
 from neurolake.backup.prune import Pruned, prune, retention_of
@@ -75,7 +76,7 @@ class Backups:
         return [self.repository(place) for place in ([location] if location else self.locations())]
 
     def snapshots(self, location: str | None = None) -> list[tuple[Repository, str, Manifest | None]]:
-        """Every snapshot of every repository, oldest first; without a manifest where it cannot be read.
+        """Every snapshot of every repository, each lake's as they were taken; without a manifest where it is damaged.
 
         Of several repositories those that cannot be reached are left out.
 
@@ -94,11 +95,15 @@ class Backups:
             for snapshot_id in ids:
                 try:
                     found.append((repository, snapshot_id, repository.manifest(snapshot_id)))
+                except errors.NotFound:
+                    continue  # removed since it was listed
                 except (errors.SourceFailed, errors.NotSupported):
                     found.append((repository, snapshot_id, None))
         if len(problems) == len(repositories):
             raise problems[0]
-        return sorted(found, key=lambda one: (one[2].created_at if one[2] else "", one[1]))
+        order = in_order({manifest.snapshot_id: manifest for _, _, manifest in found if manifest}.values())
+        places = {manifest.snapshot_id: place for place, manifest in enumerate(order)}
+        return sorted(found, key=lambda one: (places.get(one[1], -1), one[1]))
 
     def find(self, wanted: str, location: str | None = None) -> tuple[Repository, str]:
         """The snapshot of that id, of the beginning of one, the 'latest', or the last one not after a time.
@@ -149,6 +154,7 @@ class Backups:
                     else:
                         bytes_new = copy(made[0], repository, made[1], self._check)
                         taken.append(Taken(repository.location, made[1], bytes_new, None))
+                    Known(self._engine.store, repository).add(made[1].snapshot_id)
                 except (errors.SourceFailed, errors.LimitReached, errors.Unavailable) as problem:
                     taken.append(Taken(place, None, 0, problem))
         finally:
@@ -219,8 +225,19 @@ class Backups:
         repository = self.repository(location)
         mounted = self._reading(mounting.mounted)
         rule = retention_of(self._engine.settings)
-        mine = lake_id(self._engine)
-        return repository, prune(repository, mine, rule, dry_run=dry_run, mounted=mounted, check=self._check)
+        known = Known(self._engine.store, repository)
+        done = prune(
+            repository,
+            lake_id(self._engine),
+            rule,
+            dry_run=dry_run,
+            mounted=mounted,
+            known=known.ids(),
+            check=self._check,
+        )
+        if not dry_run:
+            known.keep(kept.snapshot_id for kept in done.snapshots if kept.reasons)
+        return repository, done
 
     def mount(self, wanted: str, location: str | None) -> tuple[Manifest, Restored]:
         """Show a snapshot as a schema of this lake."""

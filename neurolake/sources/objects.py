@@ -37,6 +37,10 @@ class Objects:
                 return None
             raise
 
+    def modified(self, key: str) -> float:
+        """When an object was stored, in seconds by the server's clock; 0 where it does not say."""
+        return self._loop.wait(self._driver.look(self.url(key))).modified.timestamp()
+
     def read(self, key: str) -> bytes:
         """A whole object."""
         entry = self._loop.wait(self._driver.look(self.url(key)))

@@ -26,7 +26,7 @@ def test_the_latest_stays_and_pruning_again_removes_nothing(
     assert len(chosen) == len(snapshots)
     if chosen:
         assert chosen[0].reasons
-    kept = [(one.snapshot_id, one.at) for one in chosen if one.reasons]
+    kept = [(one.snapshot_id, one.at) for one in reversed(chosen) if one.reasons]
     assert all(one.reasons for one in choose(kept, rule, NOW))
 
 
@@ -38,12 +38,12 @@ def test_more_to_keep_never_removes_more(snapshots: list[tuple[str, datetime]], 
 
 
 def test_of_each_day_the_last_stays() -> None:
-    hours = [(f"h{n}", NOW - timedelta(hours=n)) for n in range(72)]
+    hours = [(f"h{n}", NOW - timedelta(hours=n)) for n in reversed(range(72))]
     kept = [one.snapshot_id for one in choose(hours, Retention(daily=3), NOW) if one.reasons]
     assert kept == ["h0", "h13", "h37"]
 
 
 def test_the_young_stay() -> None:
-    days = [(f"d{n}", NOW - timedelta(days=n)) for n in range(10)]
+    days = [(f"d{n}", NOW - timedelta(days=n)) for n in reversed(range(10))]
     kept = [one.snapshot_id for one in choose(days, Retention(days_min=3), NOW) if one.reasons]
     assert kept == ["d0", "d1", "d2"]

@@ -1,0 +1,182 @@
+"""Snapshots when the world misbehaves: clocks that jump, two lakes at once, notes of the dead, disks of every size."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import neurolake
+from neurolake import errors
+from neurolake.backup import create as creating
+from neurolake.backup import prune as pruning
+from neurolake.backup.presence import own_note
+
+KEEP_NONE = {f"snapshot_keep_{name}": 0 for name in ("hourly", "daily", "weekly", "monthly", "yearly")}
+
+
+def whole(lake: neurolake.Lake, snapshot: str) -> bool:
+    return {row["state"] for row in lake.backups.verify(snapshot, full=True)} == {"whole"}
+
+
+class Clock:
+    """What time it is for snapshots: `ahead` of the real time."""
+
+    ahead = timedelta()
+
+    @classmethod
+    def now(cls, zone: object) -> datetime:
+        return datetime.now(UTC) + cls.ahead
+
+    fromisoformat = datetime.fromisoformat
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Clock]]:
+    monkeypatch.setattr(creating, "datetime", Clock)
+    monkeypatch.setattr(pruning, "datetime", Clock)
+    yield Clock
+    Clock.ahead = timedelta()
+
+
+class TestAClockThatJumps:
+    @pytest.mark.parametrize("days", [400, -400, -20_000])
+    def test_the_order_stays_and_the_newest_stays(self, tmp_path: Path, clock: type[Clock], days: int) -> None:
+        with neurolake.connect(tmp_path / "lake", snapshot_keep_last=2, **KEEP_NONE) as lake:
+            taken = []
+            for number, ahead in enumerate((0, 0, days, 0, 0)):
+                clock.ahead = timedelta(days=ahead)
+                lake.sql(f"CREATE OR REPLACE TABLE t AS SELECT {number} AS n").close()
+                taken.append(lake.backups.create())
+                assert [row["snapshot_id"] for row in lake.backups.list()] == taken
+                assert lake.sql("SELECT n FROM neurolake.at('t', 'latest')").fetchall() == [(number,)]
+            assert len(set(taken)) == 5
+            kept = [row["snapshot_id"] for row in lake.backups.prune(dry_run=False) if row["action"] == "kept"]
+            assert kept == [taken[4], taken[3]]
+            assert [row["snapshot_id"] for row in lake.backups.list()] == taken[3:]
+            assert all(whole(lake, snapshot) for snapshot in taken[3:])
+            assert whole(lake, lake.backups.create())
+
+    def test_one_that_is_ahead_takes_nothing_young_away(self, tmp_path: Path, clock: type[Clock]) -> None:
+        settings = {"snapshot_keep_last": 1, "snapshot_keep_days_min": 7, **KEEP_NONE}
+        with neurolake.connect(tmp_path / "lake", **settings) as lake:
+            taken = [lake.backups.create() for _ in range(3)]
+            for days in (4000, -4000):
+                clock.ahead = timedelta(days=days)
+                lake.backups.prune(dry_run=False)
+                assert [row["snapshot_id"] for row in lake.backups.list()] == taken
+
+    def test_a_time_still_means_the_last_not_after_it(self, tmp_path: Path, clock: type[Clock]) -> None:
+        with neurolake.connect(tmp_path / "lake") as lake:
+            for number, ahead in enumerate((0, 400, 0)):
+                clock.ahead = timedelta(days=ahead)
+                lake.sql(f"CREATE OR REPLACE TABLE t AS SELECT {number} AS n").close()
+                lake.backups.create()
+            clock.ahead = timedelta()
+            soon = (clock.now(UTC) + timedelta(hours=1)).isoformat()
+            assert lake.sql(f"SELECT n FROM neurolake.at('t', '{soon}')").fetchall() == [(2,)]
+
+
+class TestNotesOfOthers:
+    @pytest.fixture
+    def lake(self, tmp_path: Path) -> Iterator[neurolake.Lake]:
+        with neurolake.connect(tmp_path / "lake") as opened:
+            opened.backups.create()
+            yield opened
+
+    def left(self, lake: neurolake.Lake, tmp_path: Path, idle_s: float, **said: object) -> bool:
+        """Whether prune takes a note for that of a dead; the note is gone then."""
+        path = tmp_path / "lake" / "snapshots" / "using" / "0000000000000000.json"
+        path.write_text(json.dumps(own_note("create") | {"at": 0.0} | said))
+        os.utime(path, (time.time() - idle_s, time.time() - idle_s))
+        try:
+            lake.backups.prune(dry_run=False)
+        except errors.Unavailable as problem:
+            assert problem.code == "repository_locked"
+        gone = not path.exists()
+        path.unlink(missing_ok=True)
+        return gone
+
+    def test_who_counts(self, lake: neurolake.Lake, tmp_path: Path) -> None:
+        day = 86_400.0
+        with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+            ended.wait()
+        assert not self.left(lake, tmp_path, 9 * day)  # this process, however long it has been silent
+        assert self.left(lake, tmp_path, 0, pid=ended.pid)
+        assert self.left(lake, tmp_path, 0, started="1")  # the number is another process's by now
+        assert self.left(lake, tmp_path, 0, boot="before")
+        assert not self.left(lake, tmp_path, 60, host="elsewhere", pid=ended.pid)
+        assert not self.left(lake, tmp_path, 60, processes="pid:[1]", pid=ended.pid)  # in another container
+        assert self.left(lake, tmp_path, 2 * day, host="elsewhere")
+
+    def test_a_clock_that_jumps_ends_nobody(
+        self, lake: neurolake.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = time.time
+        for days in (100, -100):
+            monkeypatch.setattr(time, "time", lambda days=days: real() + days * 86_400)
+            path = tmp_path / "lake" / "snapshots" / "using" / "0000000000000000.json"
+            path.write_text(json.dumps(own_note("create") | {"host": "elsewhere", "at": real()}))
+            with pytest.raises(errors.Unavailable):
+                lake.backups.prune(dry_run=False)
+            assert path.exists()
+
+
+TAKING = """
+import random, sys, time
+import neurolake
+from neurolake import errors
+
+def in_turn(work):
+    while True:
+        try:
+            return work()
+        except errors.Unavailable as problem:
+            assert problem.code == "repository_locked"
+            time.sleep(random.random() / 20)
+
+home, repository, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+with neurolake.connect(home, snapshot_keep_last=2) as lake:
+    backups = lake.backups.at(repository)
+    for number in range(count):
+        lake.sql(f"INSERT INTO t SELECT i + {number}, 'again' FROM range(1000) r(i)").close()
+        print(in_turn(backups.create), flush=True)
+        in_turn(lambda: backups.prune(dry_run=False))
+"""
+
+
+@pytest.mark.faults
+def test_two_lakes_and_two_processes_in_one_repository(tmp_path: Path) -> None:
+    """Both take and prune, with files in common. Whoever is refused, because the other prunes, tries again."""
+    homes, repository = (tmp_path / "one", tmp_path / "two"), tmp_path / "repository"
+    for home in homes:
+        with neurolake.connect(home) as lake:
+            lake.sql("CREATE TABLE t AS SELECT i, 'x' || i AS v FROM range(300000) r(i)").close()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKING, str(home), str(repository), "12"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for home in homes
+    ]  # fmt: skip
+    taken = {}
+    for home, process in zip(homes, running, strict=True):
+        said, complained = process.communicate(timeout=120)
+        assert process.returncode == 0, complained
+        taken[home] = said.split()
+    for home in homes:
+        with neurolake.connect(home) as lake:
+            backups = lake.backups.at(repository)
+            there = [row["snapshot_id"] for row in backups.list()]
+            assert taken[home][-1] in there
+            for snapshot in there:
+                assert {row["state"] for row in backups.verify(snapshot, full=True)} == {"whole"}
+            backups.prune(dry_run=False)
+            assert {row["state"] for row in backups.verify(backups.create(), full=True)} == {"whole"}
