@@ -135,7 +135,7 @@ def _described(
     schema: str, table: str, kind: str, facts: Mapping[str, ColumnFacts], types: Mapping[str, pa.DataType]
 ) -> pa.Schema:
     catalog, db_schema = _place(schema)
-    fields = pa.schema([pa.field(name, types[fact.type], fact.nullable) for name, fact in facts.items()])
+    fields = pa.schema([pa.field(name, types[f.type], f.nullable, dict(f.marks)) for name, f in facts.items()])
     read_only = kind not in ("BASE TABLE", "LOCAL TEMPORARY")
     columns = {name: _description(fact, read_only=read_only) for name, fact in facts.items()}
     return schemas.described(fields, catalog=catalog, db_schema=db_schema, table=table, columns=columns)

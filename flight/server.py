@@ -337,7 +337,7 @@ def _small(result: Result, bytes_max: int) -> pa.Table | None:
     if first.nbytes > bytes_max // 2 or (second := result.read()) is not None:
         result.put_back(*([first] if first.nbytes > bytes_max // 2 else [first, second]))
         return None
-    return _wired(pa.Table.from_batches([first]))
+    return _wired(pa.Table.from_batches([first], result.schema))
 
 
 def _wired(table: pa.Table) -> pa.Table:

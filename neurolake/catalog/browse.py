@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from neurolake import errors
 from neurolake._duckdb import CATALOG, DUCKDB_VERSION
 from neurolake.catalog import system, visible
 from neurolake.governance.gate_functions import SCALARS
+from neurolake.governance.gate_marks import of_finding
 from neurolake.governance.views import RESERVED
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
@@ -37,12 +39,16 @@ _COLUMN_FACTS = (
 
 
 class ColumnFacts(NamedTuple):
-    """What is known of a column: its type as DuckDB writes it, whether it may be NULL, its default's SQL, a comment."""
+    """What is known of a column: its type as DuckDB writes it, whether it may be NULL, its default's SQL, a comment.
+
+    `marks` say what was found in it, as they stand in the metadata of Arrow fields.
+    """
 
     type: str
     nullable: bool = True
     default: str | None = None
     comment: str | None = None
+    marks: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class Browser:
@@ -135,7 +141,20 @@ class Browser:
                 found[schema, table] = self._as_bound(schema, table, found.get((schema, table), {}))
         if self._governed:
             self._hide(found)
-        return {(schema, table): found.get((schema, table), {}) for schema, table, _ in wanted}
+        listed = {(schema, table): found.get((schema, table), {}) for schema, table, _ in wanted}
+        if self._engine.access.words_found:
+            self._mark(listed)
+        return listed
+
+    def _mark(self, listed: Mapping[tuple[str, str], dict[str, ColumnFacts]]) -> None:
+        """Add what was found in columns, to each as much as the session may know."""
+        access = self._engine.access
+        access.read_all()
+        for (schema, table), facts in listed.items():
+            known = access.facts(Name(schema, table))
+            for column in facts if known.findings else ():
+                marks = of_finding(known.finding(column), measured=not self._governed)
+                facts[column] = facts[column]._replace(marks=marks)
 
     def _hide(self, found: dict[tuple[str, str], dict[str, ColumnFacts]]) -> None:
         """Leave out what a governed session may not see: columns, types with values in them, defaults."""

@@ -79,22 +79,16 @@ def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
                 kind = kept_type(kind)
             key = column.casefold()
             tags = sorted(known.tags.get(key, ()))
-            entity = max(_held(known.findings.get(key, ())), default=(0.0, None), key=lambda one: one[0])[1]
+            finding = known.finding(key)
             yield (
                 *named,
                 kind,
                 nullable,
                 tags,
-                entity,
+                None if finding is None else finding.entity,
                 known.status(column, types[column]),
                 described.get((*folded, key)),
             )
-
-
-def _held(findings: Iterable[Any]) -> Iterator[tuple[float, str]]:
-    for one in findings:
-        if one.status != "rejected":
-            yield one.confidence + (one.status == "confirmed"), one.entity
 
 
 def tags(context: Context) -> Iterator[Row]:

@@ -42,9 +42,6 @@ _TIMES = re.compile(r"zone|time|date|now|today|age|ago", re.IGNORECASE)
 
 _ZONED = re.compile(r"TIME ZONE|TIMESTAMPTZ|TIMETZ")
 
-TABLES_KNOWN_MAX = 1000
-"""How many tables' columns are kept, so that a short statement is not bound for them each time."""
-
 _FILTERED = frozenset(
     ("audit", "columns", "grants", "policies", "procedures", "queries", "roles", "running", "settings", "sources",
      "tags", "tokens", "users")
@@ -274,26 +271,11 @@ class Relations:
         if name.schema.casefold() in _CLOSED_SCHEMAS:
             raise unknown(str(name), self._principal.role)
         try:
-            return name.sql(), self._columns(name)
+            return name.sql(), planning.columns_of(self._engine, self._draft, self._activity, name)
         except errors.NeuroLakeError as problem:
             if isinstance(problem, errors.Stopped | errors.Unavailable):
                 raise
             raise unknown(str(name), self._principal.role) from None
-
-    def _columns(self, name: Name) -> dict[str, str]:
-        """Known as long as the catalog stays as it is; a transaction sees its own, and asks each time."""
-        key = (self._draft.versions.catalog, self._draft.versions.generation, name.fold())
-        known = None if self._draft.home else self._engine.columns_known.get(key)
-        if known is not None:
-            return known
-        with planning.borrowed(self._draft, self._activity) as cursor:
-            seen = cursor.bind(f"SELECT * FROM {name.sql()}")
-        found = dict(zip(seen.names, seen.types, strict=True))
-        if not self._draft.home:
-            if len(self._engine.columns_known) >= TABLES_KNOWN_MAX:
-                self._engine.columns_known.clear()
-            self._engine.columns_known[key] = found
-        return found
 
     def decide(self, name: Name, columns: Mapping[str, str]) -> TableDecision:
         """What becomes of a relation, by the picture that the plan is made under."""

@@ -17,7 +17,7 @@ from neurolake.procedures import find
 from neurolake.query import Kind, Plan, Request, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
-from neurolake.sql.text import RESERVED_SCHEMA, quote, words
+from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -31,6 +31,8 @@ _TRANSACTION = frozenset((Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK))
 _PLAIN_QUERIES = frozenset(("SELECT", "FROM", "VALUES"))
 _UNTRANSLATED = frozenset(("SET", "RESET", "USE", "CALL", "BEGIN", "START", "COMMIT", "ROLLBACK"))
 """Statements about the session, written alike in every dialect."""
+TABLES_KNOWN_MAX = 1000
+"""How many tables' columns are kept, so that a short statement is not bound for them each time."""
 _ENCODED = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 """Types that Arrow cannot carry faithfully: they travel as their text."""
 _NOTHING_LENT = nullcontext()
@@ -106,7 +108,9 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
             binding = bound(draft, activity)
     except errors.NeuroLakeError as problem:
         raise engine.explain_problem(problem, draft) from None
-    return described(draft, binding)
+    from neurolake.engine.marking import marked
+
+    return marked(engine, asked, described(draft, binding), activity)
 
 
 def _shows_reader(binding: Binding) -> bool:
@@ -182,6 +186,25 @@ def _lent(cursor: Cursor, draft: Plan) -> Iterator[None]:
     finally:
         for name in draft.relations:
             cursor.detach(name)
+
+
+def columns_of(engine: Engine, draft: Plan, activity: Activity, name: Name) -> dict[str, str]:
+    """The columns of a managed table and their DuckDB types, as the plan's own cursor sees them.
+
+    Known as long as the catalog stays as it is; a transaction sees its own, and asks each time.
+    """
+    key = (draft.versions.catalog, draft.versions.generation, name.fold())
+    known = None if draft.home else engine.columns_known.get(key)
+    if known is not None:
+        return known
+    with borrowed(draft, activity) as cursor:
+        seen = cursor.bind(f"SELECT * FROM {name.sql()}")
+    found = dict(zip(seen.names, seen.types, strict=True))
+    if not draft.home:
+        if len(engine.columns_known) >= TABLES_KNOWN_MAX:
+            engine.columns_known.clear()
+        engine.columns_known[key] = found
+    return found
 
 
 def _bind_call(engine: Engine, draft: Plan) -> Plan:
@@ -306,7 +329,9 @@ def encoded(draft: Plan, activity: Activity) -> Plan:
         for column, kind, name in zip(columns, draft.types, draft.schema.names, strict=True)
     )
     wrapped = evolve(draft, text=f"SELECT {shown} FROM ({draft.text}\n) AS encoded({', '.join(columns)})")
-    return evolve(wrapped, schema=bound(wrapped, activity).schema)
+    schema = bound(wrapped, activity).schema
+    marks = zip(schema or (), draft.schema, strict=True)
+    return evolve(wrapped, schema=pa.schema([field.with_metadata(before.metadata) for field, before in marks]))
 
 
 STAGES = (parse, bind, authorise, optimise, gate)

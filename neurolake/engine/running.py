@@ -145,14 +145,13 @@ def _stream(
         raise
     activity.phase = "streaming"
     stream: Stream = CursorStream(reader, cursor, done, lambda problem: engine.explain_problem(problem, plan))
-    schema = reader.schema
+    schema = reader.schema if plan.schema is None else plan.schema
     try:
-        _check_schema(plan, schema)
+        _check_schema(plan, reader.schema)
     except BaseException:
         stream.close()  # a cursor with an open reader takes no other statement
         raise
     if plan.ruling is not None:
-        schema = schema if plan.schema is None else plan.schema
         stream = ClearedStream(stream, schema)
     return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
 

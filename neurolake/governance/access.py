@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from neurolake.catalog.store import Store
 from neurolake.governance import actions, facts
-from neurolake.governance.facts import EVERY_ROLE, Facts, Policy
+from neurolake.governance.facts import EVERY_ROLE, Facts, Finding, Policy
 from neurolake.governance.objects import LAKE, Object
 from neurolake.query import Principal
-from neurolake.sql.text import Name
+from neurolake.sql.text import Name, words
 
 ADMIN = "admin"
 PRIVILEGES = ("read", "write", "create", "call", "admin")
@@ -30,13 +31,14 @@ TABLES_KEPT_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnDecision:
-    """What becomes of one column: `absent`, or an action of a policy with its options."""
+    """What becomes of one column: `absent`, or an action of a policy with its options; and what it is said to hold."""
 
     column: str
     action: str
     options: Mapping[str, Any]
     policy: str | None
     reason: str
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Access:
         self._lineages: dict[str, tuple[str, ...]] = {}
         self._facts: dict[Name, Facts] = {}
         self._whole_until = 0.0
+        self._words_found: frozenset[str] | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -102,6 +105,13 @@ class Access:
                 self._facts.clear()
             found = self._facts[name] = facts.read(self._store, name)
         return found
+
+    @property
+    def words_found(self) -> frozenset[str]:
+        """Every word of the names of tables that have findings: a text without one of them is about no finding."""
+        if self._words_found is None:
+            self._words_found = frozenset(chain.from_iterable(words(name) for name in facts.found_in(self._store)))
+        return self._words_found
 
     def tags_of_schema(self, schema: str) -> frozenset[str]:
         """The tags of a schema, which hold for every column in it."""
@@ -146,7 +156,8 @@ class Access:
             columns: its columns as they are now, in order: names and DuckDB types.
         """
         if principal.is_admin:
-            open_ = tuple(ColumnDecision(column, "allow", {}, None, "admin") for column in columns)
+            of = self.facts(table).finding
+            open_ = tuple(ColumnDecision(column, "allow", {}, None, "admin", of(column)) for column in columns)
             return TableDecision(frozenset(PRIVILEGES), open_, (), "admin")
         name = table.fold()
         if self._unsettled(name):
@@ -181,11 +192,11 @@ class Access:
         status = known.status(folded, data_type)
         if status == "unscanned":
             return ColumnDecision(column, actions.ABSENT, {}, None, "not scanned since it came to be as it is")
-        found = self._matches(met, known, folded, data_type)
+        found, finding = self._matches(met, known, folded, data_type), known.finding(folded)
         if not found:
-            return ColumnDecision(column, "allow", {}, None, status)
+            return ColumnDecision(column, "allow", {}, None, status, finding)
         action, options, policy, reason = actions.strictest(found)
-        return ColumnDecision(column, actions.ABSENT if action == "block" else action, options, policy, reason)
+        return ColumnDecision(column, actions.ABSENT if action == "block" else action, options, policy, reason, finding)
 
     def _matches(
         self, met: _Met, known: Facts, column: str, data_type: str

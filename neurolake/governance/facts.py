@@ -77,6 +77,11 @@ class Facts:
         found = self.findings.get(column.casefold(), ())
         return frozenset(one.entity for one in found if one.entity is not None and one.status != "rejected")
 
+    def finding(self, column: str) -> Finding | None:
+        """What a column is said to hold: of findings that were not rejected the surest, confirmed ones first."""
+        held = (one for one in self.findings.get(column.casefold(), ()) if one.status != "rejected")
+        return max(held, key=lambda one: one.confidence + (one.status == "confirmed"), default=None)
+
     def status(self, column: str, data_type: str | None = None) -> str:
         """unscanned, scanned or confirmed. A column whose type has changed since counts as unscanned."""
         seen_type, status = self.scans.get(column.casefold(), ("", "unscanned"))
@@ -108,6 +113,11 @@ def read(store: Store, name: Name) -> Facts:
 def read_all(store: Store) -> dict[Name, Facts]:
     """The facts of every table that has any, in a few passes: for those who list the whole catalog."""
     return _read(store, "WHERE table_name <> ''", ())
+
+
+def found_in(store: Store) -> list[str]:
+    """The names, without their schemas, of tables of which anything was found."""
+    return [name for _, name in store.rows("SELECT DISTINCT table_schema, table_name FROM findings", ())]
 
 
 def wide_policies(store: Store) -> tuple[Policy, ...]:

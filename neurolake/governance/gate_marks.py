@@ -1,36 +1,58 @@
-"""Marks: which columns of a result are masked, and why, in the metadata of its Arrow fields.
+"""Marks: which columns of a result are masked, and what they hold, in the metadata of its Arrow fields.
 
 A mark is set only where the column is plainly one of a relation's: named by itself, or by a star over one relation.
-What an expression makes of a masked column carries no mark.
+What an expression makes of such a column carries no mark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
 
 from neurolake.governance.access import ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
+from neurolake.governance.facts import Finding
 
 MASK: Final = b"neurolake.mask"
 REASON: Final = b"neurolake.reason"
+ENTITY: Final = b"neurolake.entity"
+STATUS: Final = b"neurolake.entity_status"
+CONFIDENCE: Final = b"neurolake.entity_confidence"
 
 Relation = tuple[str, tuple[ColumnDecision, ...]]
 
 
+def of_finding(finding: Finding | None, *, measured: bool) -> dict[bytes, bytes]:
+    """The marks of what a column is said to hold.
+
+    Args:
+        finding: the finding; without one there is no mark.
+        measured: with its confidence, which is reckoned from cells that a governed role may not see.
+    """
+    if finding is None or finding.entity is None:
+        return {}
+    marks = {ENTITY: finding.entity.encode(), STATUS: finding.status.encode()}
+    return {**marks, CONFIDENCE: f"{finding.confidence:.2f}".encode()} if measured else marks
+
+
 def marked(
-    schema: pa.Schema | None, answer: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDecision]
+    schema: pa.Schema | None,
+    answer: Mapping[str, Any],
+    shown: Mapping[tuple[str, ...], TableDecision],
+    *,
+    measured: bool = False,
 ) -> pa.Schema | None:
-    """The schema with the fields of masked columns marked.
+    """The schema with the fields of masked columns and of findings marked.
 
     Args:
         schema: of the statement's rows.
         answer: the tree of the statement that runs.
-        shown: what was decided about each view that it reads.
+        shown: what was decided about each relation that it reads, by its path there.
+        measured: see `of_finding`.
     """
-    if schema is None or not any(c.action not in ("allow", ABSENT) for d in shown.values() for c in d.columns):
+    if schema is None or not any(_says(c) for d in shown.values() for c in d.columns):
         return schema
     node = answer["statements"][0]["node"]
     if node["type"] != "SELECT_NODE":
@@ -40,22 +62,48 @@ def marked(
     if columns is None or len(columns) != len(schema):
         return schema
     return pa.schema(
-        [_field(field, decision) for field, decision in zip(schema, columns, strict=True)], metadata=schema.metadata
+        [_field(field, decision, measured) for field, decision in zip(schema, columns, strict=True)],
+        metadata=schema.metadata,
     )
 
 
-def _field(field: pa.Field, decision: ColumnDecision | None) -> pa.Field:
-    if decision is None or decision.action == "allow":
+def tables_of(answer: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The paths of the tables that stand in the FROM of a SELECT's tree, other than its common tables."""
+    node = answer["statements"][0]["node"] if answer.get("statements") else {}
+    if node.get("type") != "SELECT_NODE":
+        return
+    common = {entry["key"].casefold() for entry in node["cte_map"]["map"]}
+    pending = [node["from_table"]]
+    while pending:
+        ref = pending.pop()
+        if ref["type"] == "JOIN":
+            pending += [ref["left"], ref["right"]]
+        elif ref["type"] == "BASE_TABLE" and not ref["at_clause"]:
+            path = tuple(ref["qualified_name"]["path"])
+            if len(path) > 1 or path[0].casefold() not in common:
+                yield path
+
+
+def _says(decision: ColumnDecision) -> bool:
+    return decision.action != ABSENT and (decision.action != "allow" or decision.finding is not None)
+
+
+def _field(field: pa.Field, decision: ColumnDecision | None, measured: bool) -> pa.Field:
+    if decision is None or not _says(decision):
         return field
-    return field.with_metadata({MASK: decision.action.encode(), REASON: decision.reason.encode()})
+    marks = of_finding(decision.finding, measured=measured)
+    if decision.action != "allow":
+        marks |= {MASK: decision.action.encode(), REASON: decision.reason.encode()}
+    return field.with_metadata(marks)
 
 
 def _relations(ref: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDecision]) -> list[Relation] | None:
     """The relations of a FROM with their columns; None where one of them cannot be told."""
     if ref["type"] == "BASE_TABLE" and not ref["column_name_alias"]:
-        decision = shown.get(tuple(ref["qualified_name"]["path"]))
+        path = tuple(ref["qualified_name"]["path"])
+        decision = None if ref["at_clause"] else shown.get(path)
         if decision is not None:
-            return [(ref["alias"].casefold(), tuple(c for c in decision.columns if c.action != ABSENT))]
+            return [((ref["alias"] or path[-1]).casefold(), tuple(c for c in decision.columns if c.action != ABSENT))]
     if ref["type"] == "JOIN" and ref["ref_type"] in ("REGULAR", "CROSS") and not ref["using_columns"]:
         left, right = _relations(ref["left"], shown), _relations(ref["right"], shown)
         if left is not None and right is not None and ref["join_type"] in ("INNER", "LEFT", "RIGHT", "FULL"):
