@@ -230,8 +230,8 @@ def _own_transaction(
     engine: Engine, plan: Plan, activity: Activity, cursor: Cursor, work: Callable[[Cursor], int | pa.Table]
 ) -> int | pa.Table:
     events = []
-    cursor.run("BEGIN")
     try:
+        cursor.run("BEGIN")  # inside, since an interrupt may end it after it has taken effect
         answer = work(cursor)
         if event_of := _event_of(plan):
             events.append(_appended(engine, cursor, activity, event_of))
@@ -314,7 +314,13 @@ def begin(engine: Engine, session: Any, activity: Activity | None = None) -> Non
         return
     session.refuse_foreign_transaction()
     with session.at_home(activity) as cursor:
-        cursor.run("BEGIN")
+        try:
+            cursor.run("BEGIN")
+        except errors.NeuroLakeError:
+            if activity is not None:
+                activity.leave()
+            _roll_back(cursor)
+            raise
         session.began(by_driver=activity is None)
 
 

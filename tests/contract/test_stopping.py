@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import adbc_driver_manager
 import psutil
 import pytest
 
 from contract.clients import Client, Failure, Flight, failure_of
+from contract.conftest import Opened
 from neurolake import errors
 
 # Seconds of work for the engine, and hardly a row to deliver.
@@ -221,3 +223,33 @@ class TestLimits:
         assert other.execute("FROM range(1000)").num_rows == 1000
         client.execute("RESET result_rows_max")
         assert client.execute("FROM range(1000)").num_rows == 1000
+
+
+def test_writes_go_on_after_many_were_stopped_at_every_step(opened: Opened) -> None:
+    with closing(opened.connect()) as client:
+        client.change("CREATE TABLE t (i INT)")
+        client.commit()
+        done, stopped = threading.Event(), 0
+
+        def stop_all() -> None:
+            while not done.is_set():
+                opened.engine.activities.stop_all(lambda: errors.Cancelled("Stopped by the test."))
+                time.sleep(0.0003)
+
+        stopping = threading.Thread(target=stop_all)
+        stopping.start()
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            try:
+                client.change("INSERT INTO t VALUES (1)")
+            except (errors.NeuroLakeError, adbc_driver_manager.Error) as error:
+                stopped += 1
+                assert failure_of(error).code == "cancelled"
+                client.undo_failed()
+        done.set()
+        stopping.join()
+        assert stopped
+        before = client.execute("SELECT count(*) AS n FROM t")["n"][0].as_py()
+        for _ in range(20):
+            assert client.change("INSERT INTO t VALUES (2)") == 1
+        assert client.execute("SELECT count(*) AS n FROM t")["n"].to_pylist() == [before + 20]
