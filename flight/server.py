@@ -14,7 +14,6 @@ from flight.actions import ACTIONS
 from flight.auth import session_of
 from flight.errors import Guarded, boundary, schema_boundary
 from flight.protocol.actions import ACTION_TYPES, decode_action
-from flight.protocol.batches import BatchCutter
 from flight.protocol.commands import (
     Command,
     PreparedQuery,
@@ -23,14 +22,14 @@ from flight.protocol.commands import (
     StatementUpdate,
     decode,
 )
-from flight.protocol.plain import plain_batch, plain_schema
+from flight.protocol.plain import plain_schema
 from flight.protocol.results import statement_ticket
 from flight.sessions import FlightSession, Prepared, Sessions, Ticket
+from flight.streams import Share, Shared, Stream, small, wired
 from neurolake import errors, parameters
 from neurolake.config import Settings
 from neurolake.engine import Engine
 from neurolake.query import Kind, Plan, Request, evolve, new_query_id
-from neurolake.result import Result
 
 __all__ = ["FlightSqlServer", "serve"]
 
@@ -69,8 +68,11 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         session = self._session(context)
         command = decode(descriptor.command)
         schema, ticket = self._planned(session, command, _alive(context))
-        endpoint = paflight.FlightEndpoint(statement_ticket(ticket), [], self._ticket_expiry())
-        return paflight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
+        tickets = self._tickets(session, ticket)
+        # An end tells a client that it may redeem the ticket again.
+        expiry = self._ticket_expiry() if len(tickets) == 1 else None
+        endpoints = [paflight.FlightEndpoint(statement_ticket(one), [], expiry) for one in tickets]
+        return paflight.FlightInfo(schema, descriptor, endpoints, -1, -1)
 
     @schema_boundary
     def get_schema(
@@ -96,6 +98,8 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         held = session.ticket(command.handle)
         if held.command is not None:
             return paflight.RecordBatchStream(metadata.answer(self.engine, session.session, held.command))
+        if held.shared is not None:
+            return self._share(held, held.shared, _alive(context))
         return self._execute(session, held, _requests(held), _alive(context))
 
     @boundary
@@ -230,7 +234,7 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         plan = held.plan
         assert plan is not None
         if not requests:  # no row of parameters, no row of results
-            return paflight.RecordBatchStream(_wired(pa.Table.from_batches([], plan.schema or pa.schema([]))))
+            return paflight.RecordBatchStream(wired(pa.Table.from_batches([], plan.schema or pa.schema([]))))
         if plan.kind is not Kind.SELECT:
             with held.lock:
                 if held.answer is None:
@@ -238,16 +242,40 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
             return paflight.RecordBatchStream(held.answer)
         results = (self.engine.execute(plan, request, alive) for request in requests)
         first = next(results)
-        if len(requests) == 1 and (table := _small(first, self.settings.batch_bytes)) is not None:
+        if len(requests) == 1 and (table := small(first, self.settings.batch_bytes)) is not None:
             return paflight.RecordBatchStream(table.replace_schema_metadata(_named(table.schema, requests).metadata))
-        cutter = BatchCutter(
-            held.schema or first.schema,
-            batch_bytes=self.settings.batch_bytes,
-            message_bytes_max=self.settings.message_bytes_max,
-        )
-        batches = _Stream(session, first, results, cutter, held.schema or first.schema)
+        stream = Stream(session, first, results, held.schema, self.settings)
         # Not a reader: what fails in one reaches the client as UNKNOWN, whatever it is.
-        return paflight.GeneratorStream(_named(cutter.schema, requests), Guarded(batches))
+        return paflight.GeneratorStream(_named(stream.schema, requests), Guarded(stream))
+
+    def _tickets(self, session: FlightSession, handle: bytes) -> list[bytes]:
+        """The tickets of one result: several where the session wants that, and its rows have no order to lose."""
+        count = self.engine.settings_of(session.session).result_endpoints
+        held = session.tickets[handle]
+        plan, requests, schema = held.plan, held.requests, held.schema
+        if count < 2 or plan is None or schema is None or len(requests) != 1 or not _unordered(plan):
+            return [handle]
+
+        def start(alive: Callable[[], bool]) -> Stream:
+            return Stream(session, self.engine.execute(plan, requests[0], alive), iter(()), schema, self.settings)
+
+        held.shared = Shared(start)
+        again = [
+            session.issue(plan=plan, requests=requests, schema=schema, shared=held.shared) for _ in range(count - 1)
+        ]
+        return [handle, *(other for other, _ in again)]
+
+    def _share(self, held: Ticket, shared: Shared, alive: Callable[[], bool]) -> paflight.FlightDataStream:
+        with held.lock:
+            if held.redeemed:
+                raise errors.InvalidRequest(
+                    "This ticket is for one part of a result, and was redeemed before.",
+                    code="ticket_redeemed",
+                    next_step="Run the statement again.",
+                )
+            held.redeemed = True
+        schema = plain_schema(held.schema)
+        return paflight.GeneratorStream(_named(schema, held.requests), Guarded(Share(shared, alive)))
 
     def _answer(self, plan: Plan, held: Ticket, requests: tuple[Request, ...], alive: Callable[[], bool]) -> pa.Table:
         if held.bound and not plan.returns_rows:
@@ -256,7 +284,12 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         if held.bound is not None and plan.parameters and not plan.returns_rows:  # parameters for no run at all
             return pa.table({"Count": pa.array([0], pa.int64())})
         tables = [self.engine.execute(plan, request, alive).arrow() for request in requests]
-        return _wired(pa.concat_tables(tables))
+        return wired(pa.concat_tables(tables))
+
+
+def _unordered(plan: Plan) -> bool:
+    """Whether a result may come in parts: the word is looked for, since a needless single part does no harm."""
+    return plan.kind is Kind.SELECT and "order" not in plan.text.lower()
 
 
 def _requests(held: Ticket) -> tuple[Request, ...]:
@@ -269,83 +302,11 @@ def _requests(held: Ticket) -> tuple[Request, ...]:
     return again
 
 
-class _Stream:
-    """The batches of one DoGet, cut for the wire; ends its result when the client leaves, however it leaves."""
-
-    def __init__(
-        self, session: FlightSession, first: Result, rest: Iterator[Result], cutter: BatchCutter, schema: pa.Schema
-    ) -> None:
-        self._session = session
-        self._schema = schema
-        self._result: Result | None = first
-        self._rest = rest
-        self._cut = cutter.cut
-        self._pieces: list[pa.RecordBatch] = []
-        session.busy += 1
-
-    def __iter__(self) -> _Stream:
-        return self
-
-    def __next__(self) -> pa.RecordBatch:
-        while not self._pieces:
-            if self._result is None:
-                raise StopIteration
-            batch = self._result.read()
-            if batch is None:
-                self._result = next(self._rest, None)
-            elif batch.num_rows:
-                self._pieces = self._cut_up(batch)
-        return self._pieces.pop()
-
-    def _cut_up(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-        """The pieces of a batch, the last one first."""
-        assert self._result is not None
-        try:
-            return list(self._cut(self._fitted(batch)))[::-1]
-        except errors.LimitReached as problem:
-            problem.query_id = self._result.query_id
-            raise
-
-    def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if batch.schema.types == self._schema.types:
-            return batch
-        columns = [column.cast(field.type) for column, field in zip(batch.columns, self._schema, strict=True)]
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
-
-    def __del__(self) -> None:
-        self._session.busy -= 1
-        self._session.used = time.monotonic()
-        if self._result is not None:
-            self._result.close()
-
-
 def _named(schema: pa.Schema, requests: tuple[Request, ...]) -> pa.Schema:
     """The schema with the statement's id, under which history, logs and errors know it."""
     if not requests:
         return schema
     return schema.with_metadata({**(schema.metadata or {}), QUERY_ID: requests[0].query_id.encode()})
-
-
-def _small(result: Result, bytes_max: int) -> pa.Table | None:
-    """The whole result where it is one small batch: most are, and a ready table costs no call back into Python.
-
-    Otherwise nothing of it is lost: what was read is put back.
-    """
-    first = result.read()
-    if first is None:
-        return _wired(pa.Table.from_batches([], result.schema))
-    if first.nbytes > bytes_max // 2 or (second := result.read()) is not None:
-        result.put_back(*([first] if first.nbytes > bytes_max // 2 else [first, second]))
-        return None
-    return _wired(pa.Table.from_batches([first], result.schema))
-
-
-def _wired(table: pa.Table) -> pa.Table:
-    sent = table.schema
-    schema = plain_schema(sent)
-    if schema is sent:
-        return table
-    return pa.Table.from_batches([plain_batch(batch, schema) for batch in table.to_batches()], schema)
 
 
 def _alive(context: paflight.ServerCallContext) -> Callable[[], bool]:

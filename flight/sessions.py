@@ -42,8 +42,9 @@ class Prepared:
 class Ticket:
     """What a ticket stands for: a plan and the request that runs it, or a question about the catalog.
 
-    `answer` keeps what a write answered: redeemed again, the ticket must not write again. The first redemption runs
-    `requests`; `again` has the query ids of later ones, oldest first.
+    `answer` keeps what a write answered: redeemed again, the ticket must not write again. `shared` is the running
+    statement of which the ticket gives a part. The first redemption runs `requests`; `again` has the query ids of later
+    ones, oldest first.
     """
 
     expires: float
@@ -53,6 +54,7 @@ class Ticket:
     schema: pa.Schema | None = None
     command: Any = None
     answer: Any = None
+    shared: Any = None
     fetched: bool = False
     redeemed: bool = False
     again: tuple[str, ...] = ()

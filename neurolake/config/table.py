@@ -120,6 +120,14 @@ class SettingValues:
     batch_bytes: int = _row(
         6 * _MIB, "Size that record batches sent to clients aim for.", minimum=64 * _KIB, maximum=_GIB
     )
+    result_endpoints: int = _row(
+        1,
+        "Endpoints that a result without ORDER BY is offered through. With several its batches come in no order.",
+        reload="live",
+        per_session=True,
+        minimum=1,
+        maximum=64,
+    )
     plan_cache_entries: int = _row(1000, "Plans kept for statements that come again. 0: none.")
     optimizer: bool = _row(True, "Whether optimiser rules may rewrite.", reload="live", per_session=True)
     optimizer_rules_off: tuple[str, ...] = _row(

@@ -64,7 +64,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("neurolake.__main__",),
     ("flight.__init__", "flight.protocol", "flight.errors", "flight.http", "flight.tls"),
     ("flight.sessions", "flight.metadata"),
-    ("flight.auth", "flight.actions", "flight.puts"),
+    ("flight.auth", "flight.actions", "flight.puts", "flight.streams"),
     ("flight.server",),
     ("flight.listener",),
     ("flight.service",),
