@@ -186,7 +186,7 @@ class TestCaps:
 
 NAMES = {
     "catalog", "schema", "dialect", "role", "timezone", "statement_timeout_s", "result_rows_max", "result_bytes_max",
-    "optimizer", "optimizer_rules_off",
+    "optimizer", "optimizer_rules_off", "result_endpoints",
 }  # fmt: skip
 
 
