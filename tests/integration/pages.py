@@ -210,7 +210,7 @@ class Runner:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
         until = time.monotonic() + SERVES_WITHIN_S
-        while not is_ready(self.ports["8080"]):
+        while not (is_ready(self.ports["8080"]) and log.read_text().endswith("\n")):  # it says so once it is ready
             gone = self._server.poll() is not None or time.monotonic() > until
             assert not gone, f"{place} does not serve:\n{log.read_text()}"
             time.sleep(0.05)
