@@ -138,7 +138,10 @@ def _before(repository: Repository, mine: str) -> Manifest | None:
     usable = [
         manifest
         for manifest in repository.whole()
-        if manifest.lake_id == mine and manifest.engine == f"duckdb {DUCKDB_VERSION}" and manifest.kind != "schema"
+        if manifest.lake_id == mine
+        and manifest.engine == f"duckdb {DUCKDB_VERSION}"
+        and manifest.kind != "schema"
+        and manifest.masked is None
     ]
     return usable[-1] if usable else None
 

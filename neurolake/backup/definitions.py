@@ -22,7 +22,7 @@ from neurolake.backup.types import parse_type
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import Name, literal, quote
 
-__all__ = ["MOUNT_PREFIX", "Definitions", "TableDefinition", "read_definitions"]
+__all__ = ["MOUNT_PREFIX", "Definitions", "TableDefinition", "is_ours", "read_definitions"]
 
 MOUNT_PREFIX = "snapshot_"
 """How the schema of a mounted snapshot begins: it is no part of the lake's own data."""
@@ -67,14 +67,15 @@ def read_definitions(cursor: Cursor, scratch: Path) -> Definitions:
         for (name,) in cursor.rows(
             "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND NOT internal ORDER BY 1", [CATALOG]
         )
-        if _is_ours(name) and name != "main"
+        if is_ours(name) and name != "main"
     ]
     views, left_out = _views(cursor)
     objects = [*schemas, *_sequences(cursor), *_exported(cursor, scratch), *views]
     return Definitions(_in_order(_tables(cursor)), tuple(objects), left_out)
 
 
-def _is_ours(schema: str) -> bool:
+def is_ours(schema: str) -> bool:
+    """Whether a schema holds the lake's own data: not the outbox's, and no mounted snapshot's."""
     return schema != OUTBOX_SCHEMA and not schema.startswith(MOUNT_PREFIX)
 
 
@@ -82,7 +83,7 @@ def _rows(cursor: Cursor, columns: str, function: str) -> list[tuple[Any, ...]]:
     """Rows of a catalog function about the lake's own schemas; the schema comes first."""
     own = "" if function in ("duckdb_sequences", "duckdb_indexes", "duckdb_constraints") else "AND NOT internal"
     sql = f"SELECT schema_name, {columns} FROM {function}() WHERE database_name = ? {own}"
-    return [row for row in cursor.rows(sql, [CATALOG]) if _is_ours(row[0])]
+    return [row for row in cursor.rows(sql, [CATALOG]) if is_ours(row[0])]
 
 
 def _comment(kind: str, of: str, text: str | None) -> list[str]:
@@ -215,7 +216,7 @@ def _made_by(cursor: Cursor, text: str, own: dict[tuple[str, str], tuple[str, st
         if kind not in ("TYPE", "MACRO"):
             continue
         name = _leading_name(words[2])
-        if not _is_ours(name.schema):
+        if not is_ours(name.schema):
             continue
         after: list[str] = []
         if kind == "MACRO":

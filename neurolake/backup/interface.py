@@ -30,15 +30,18 @@ class LakeBackups:
         """The same in another repository."""
         return LakeBackups(self._lake, repository)
 
-    def create(self, tables: Sequence[str] = (), *, kind: str = "full", reuse: bool = True) -> str:
+    def create(
+        self, tables: Sequence[str] = (), *, kind: str = "full", reuse: bool = True, as_role: str | None = None
+    ) -> str:
         """Take a snapshot; its id. `create_snapshot` also says in which repositories it could not be kept.
 
         Args:
             tables: only these managed tables; none: everything.
             kind: full; schema: no rows; data: tables only.
             reuse: whether what an earlier snapshot there holds is not written again.
+            as_role: only what this role may see, masked as it sees it.
         """
-        rows = self._call("create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse)
+        rows = self._call("create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse, as_role=as_role)
         return next(str(row["snapshot_id"]) for row in rows if row["snapshot_id"] is not None)
 
     def list(self) -> Rows:

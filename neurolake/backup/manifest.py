@@ -21,8 +21,8 @@ from neurolake.sql.text import Name
 
 __all__ = ["FORMAT", "Column", "Manifest", "Part", "Statement", "TableEntry", "in_order", "new_id", "read", "write"]
 
-FORMAT = 1
-"""What this release writes, and the newest it reads."""
+FORMAT = 2
+"""The newest that this release reads. What format 1 can say is written as that."""
 
 _ID = re.compile(r"\d{8}t\d{6}_[0-9a-f]{6}\Z")
 
@@ -143,6 +143,8 @@ class Manifest:
         left_out: what is not in it, and why.
         bytes_new: bytes of data files that were written for it.
         number: counts the lake's snapshots, so that their order does not depend on its clock.
+        masked: the role whose view of the data it is, under which version of the policies, and for each table what was
+            done to which column and why; None for a snapshot of the data itself.
     """
 
     snapshot_id: str
@@ -159,7 +161,13 @@ class Manifest:
     left_out: tuple[str, ...] = ()
     bytes_new: int = 0
     number: int = 0
-    format: int = FORMAT
+    masked: Mapping[str, Any] | None = None
+    format: int = 1
+
+    @property
+    def role(self) -> str | None:
+        """The role whose view of the data a masked snapshot is."""
+        return None if self.masked is None else str(self.masked["role"])
 
     @property
     def rows(self) -> int:
@@ -207,6 +215,10 @@ def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
 def write(manifest: Manifest) -> bytes:
     """The manifest as it is stored."""
     content = dataclasses.asdict(manifest)
+    if manifest.masked is None:
+        del content["masked"]
+    else:
+        content["format"] = 2
     return _rendered(content | {"digest": _digest(content)})
 
 

@@ -63,6 +63,8 @@ def mount(cursor: Cursor, repository: Repository, manifest: Manifest, reach: Cal
         select = select_of(table, [reach(part) for part in table.parts])
         cursor.run(f"CREATE VIEW {name.sql()} AS {select}")
         said = f"{table.full_name} as of {manifest.created_at}"
+        if manifest.role is not None:
+            said += f", as the role {manifest.role} may see it"
         cursor.run(f"COMMENT ON VIEW {name.sql()} IS {literal(said)}")
         done.objects.append((name, "view", table.rows))
     return done

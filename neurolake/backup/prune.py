@@ -59,8 +59,8 @@ def prune(
     with repository.in_use("prune"):
         reached("prune.begun")
         manifests = in_order(_there(repository, known))
-        mine = [(m.snapshot_id, m.moment) for m in manifests if m.lake_id == lake_id]
-        chosen = [_mounted(kept, mounted) for kept in choose(mine, rule, datetime.now(UTC))]
+        mine = [manifest for manifest in manifests if manifest.lake_id == lake_id]
+        chosen = [_mounted(kept, mounted) for kept in _chosen(mine, rule)]
         going = {kept.snapshot_id for kept in chosen if not kept.reasons}
         left = _unneeded(repository, [m for m in manifests if m.snapshot_id not in going])
         if not dry_run:
@@ -84,6 +84,13 @@ def _there(repository: Repository, known: Collection[str]) -> Iterator[Manifest]
                 retryable=True,
             )
         yield manifest
+
+
+def _chosen(mine: list[Manifest], rule: Retention) -> list[Kept]:
+    """Masked snapshots are lines of their own, one for each role: they never take the place of the data itself."""
+    roles = sorted({manifest.role for manifest in mine}, key=lambda role: (role is not None, role))
+    lines = ([(m.snapshot_id, m.moment) for m in mine if m.role == role] for role in roles)
+    return [kept for line in lines for kept in choose(line, rule, datetime.now(UTC))]
 
 
 def _mounted(kept: Kept, mounted: Collection[str]) -> Kept:

@@ -37,11 +37,16 @@ _FOUND_BY = {
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: (object, kind, rows); what was taken away for it; and what did not come back, and why."""
+    """What came back: (object, kind, rows); what was taken away for it; and what did not come back, and why.
+
+    Attributes:
+        role: the role whose view of the data it is, where it is no more than that.
+    """
 
     objects: list[tuple[Name, str, int]] = field(default_factory=list)
     replaced: list[tuple[Name, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -17,6 +18,7 @@ from neurolake.backup.faults import reached
 from neurolake.backup.folder import Folder
 from neurolake.backup.known import Known
 from neurolake.backup.manifest import Manifest, Part, in_order, is_id
+from neurolake.backup.masked import Asked, create_masked
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.objects import ObjectFiles
 from neurolake.backup.prune import Pruned, prune, retention_of
@@ -108,6 +110,8 @@ class Backups:
     def find(self, wanted: str, location: str | None = None) -> tuple[Repository, str]:
         """The snapshot of that id, of the beginning of one, the 'latest', or the last one not after a time.
 
+        The last two never mean a masked snapshot: it does not hold the data.
+
         Raises:
             NotFound: `snapshot_unknown`.
         """
@@ -119,7 +123,10 @@ class Backups:
             matching = [
                 (repository, found)
                 for repository, found, manifest in there
-                if manifest is not None and manifest.lake_id == mine and (moment is None or manifest.moment <= moment)
+                if manifest is not None
+                and manifest.lake_id == mine
+                and manifest.masked is None
+                and (moment is None or manifest.moment <= moment)
             ][-1:]
         else:
             matching = [(repository, found) for repository, found, _ in there if found.startswith(wanted)]
@@ -134,10 +141,19 @@ class Backups:
 
     # What is done
 
-    def create(self, kind: str, tables: Sequence[str], location: str | None, *, reuse: bool = True) -> list[Taken]:
+    def create(
+        self,
+        kind: str,
+        tables: Sequence[str],
+        location: str | None,
+        *,
+        reuse: bool = True,
+        as_role: str | None = None,
+    ) -> list[Taken]:
         """Take a snapshot into one repository, or into every repository of the settings; what came of each.
 
-        The first that works is written from the tables, the others are copied from it. See `neurolake.backup.create`.
+        The first that works is written from the tables, the others are copied from it. See `neurolake.backup.create`,
+        and `neurolake.backup.masked` for what `as_role` does.
 
         Raises:
             NeuroLakeError: what went wrong in the first, if none of them works.
@@ -149,7 +165,7 @@ class Backups:
                 try:
                     repository = self.repository(place)
                     if made is None:
-                        made = repository, self._create(repository, kind, tables, reuse=reuse)
+                        made = repository, self._create(repository, kind, tables, reuse, as_role)
                         taken.append(Taken(repository.location, made[1], made[1].bytes_new, None))
                     else:
                         bytes_new = copy(made[0], repository, made[1], self._check)
@@ -164,7 +180,12 @@ class Backups:
         self._engine.catalog.touch()  # a plan that read the latest is made again
         return taken
 
-    def _create(self, repository: Repository, kind: str, tables: Sequence[str], *, reuse: bool) -> Manifest:
+    def _create(
+        self, repository: Repository, kind: str, tables: Sequence[str], reuse: bool, as_role: str | None
+    ) -> Manifest:
+        if as_role is not None:
+            asked = Asked(as_role.casefold(), tuple(tables), kind, reuse)
+            return create_masked(self._engine, repository, asked, self._user_name, self._check)
         return create(self._engine, repository, kind=kind, tables=tables, reuse=reuse, use=self._use, check=self._check)
 
     def verify(self, wanted: str, mode: str, location: str | None = None) -> list[Finding]:
@@ -190,9 +211,16 @@ class Backups:
 
         Raises:
             AlreadyExists: `restore_exists`.
+            InvalidRequest: `snapshot_masked`: masked data would stand where the data itself was.
             SourceFailed: `snapshot_corrupt`.
         """
         repository, manifest = self.manifest(wanted, location)
+        if manifest.role is not None and destination is None:
+            raise errors.InvalidRequest(
+                f"The snapshot {manifest.snapshot_id} is masked: it holds what the role {manifest.role} may see.",
+                code="snapshot_masked",
+                next_step="Restore it into a new lake's folder, or to schema:name.",
+            )
         if manifest.kind == "schema" and tables:
             raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
         schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
@@ -201,9 +229,10 @@ class Backups:
             reached("restore.begun")
             paths = fetch_all(repository, asked.tables, self._check)
             if destination is not None and schema is None:
-                folder = Path(destination)
-                return restore_home(asked, folder, paths, self._engine.instance.options, self._check)
-            return self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check))
+                done = restore_home(asked, Path(destination), paths, self._engine.instance.options, self._check)
+            else:
+                done = self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check))
+        return replace(done, role=manifest.role)
 
     def diff(self, before: str, after: str, location: str | None = None) -> list[TableDiff]:
         """What became of each table. See `neurolake.backup.diff`."""

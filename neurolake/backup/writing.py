@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from neurolake.backup.definitions import TableDefinition
     from neurolake.backup.repository import Repository
 
-__all__ = ["PART_ROWS", "Select", "Writer"]
+__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "rows_of_part"]
 
 PART_ROWS = 122_880
 """Row numbers in a part: one row group of the engine's."""
@@ -51,17 +51,106 @@ class Written:
     is_new: bool
 
 
-class Writer:
+class PartWriter:
+    """Writes rows into one repository as parts, several at once.
+
+    Args:
+        repository: where the files go.
+        threads: how many parts are written at once.
+        check: called between parts; raises when the work is to stop.
+        reuse: whether a file of the same name and size is taken for the same; else it is read, and replaced if damaged.
+        said: key-value metadata of every file. Such a file is the same whatever batches its rows came in.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        threads: int,
+        check: Callable[[], None],
+        *,
+        reuse: bool = True,
+        said: Mapping[str, str] | None = None,
+    ) -> None:
+        self._repository = repository
+        self._check = check
+        self._at_once = threads + WAITING_MAX
+        self._reuse = reuse
+        self._said = said
+        self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="neurolake-snapshot")
+        self._staging = repository.files.staging / secrets.token_hex(8)
+        with mapped(repository.files.staging):
+            self._staging.mkdir(parents=True, mode=0o700)
+        self.bytes_new = 0
+
+    def parts(self, batches: Iterable[pa.RecordBatch], part_rows: int) -> dict[int, Part]:
+        """Write rows that come with their numbers and hashes; the parts by their number."""
+        parts: dict[int, Part] = {}
+        waiting: deque[tuple[int, Future[Written]]] = deque()
+
+        def settle() -> None:
+            number, future = waiting.popleft()
+            written = future.result()
+            parts[number] = written.part
+            self.bytes_new += written.part.bytes * written.is_new
+
+        try:
+            for number, gathered in _cut(batches, part_rows):
+                self._check()
+                waiting.append((number, self._pool.submit(self._part, gathered)))
+                while len(waiting) > self._at_once:
+                    settle()
+            while waiting:
+                settle()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+        return parts
+
+    def close(self) -> None:
+        """Stop the threads and remove what they left."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for left in self._staging.glob("*"):
+            left.unlink()
+        self._staging.rmdir()
+
+    def _part(self, batches: list[pa.RecordBatch]) -> Written:
+        """Write one part under its hash."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as parquet
+
+        from neurolake.backup.sums import column_sums
+
+        rows = pa.Table.from_batches(batches)
+        total = int(pc.sum(rows[ROW_HASH]).as_py() or 0) % _SUM
+        rows = rows.drop_columns([ROW_NUMBERS, ROW_HASH])
+        if self._said:
+            rows = rows.combine_chunks()
+        path = self._staging / f"{secrets.token_hex(8)}.parquet"
+        with mapped(self._staging):
+            with (
+                _HashingFile(path) as file,
+                parquet.ParquetWriter(
+                    file, rows.schema, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
+                    use_dictionary=_repetitive(rows),
+                ) as writer,
+            ):  # fmt: skip
+                writer.write_table(rows, row_group_size=PART_ROWS)
+                if self._said:
+                    writer.add_key_value_metadata(self._said)
+            size = path.stat().st_size
+        digest = file.digest()
+        part = Part(digest, size, rows.num_rows, total, column_sums(rows))
+        return Written(part, self._repository.add(path, digest, size, trusting=self._reuse))
+
+
+class Writer(PartWriter):
     """Writes tables of one cursor's transaction into one repository.
 
     Args:
         cursor: with the open transaction.
-        repository: where the files go.
         salt: mixed into the row hashes.
-        threads: how many parts are written at once.
-        check: called between parts; raises when the work is to stop.
-        reuse: whether parts of an earlier snapshot may stand for what has not changed; else every row is written anew,
-            and files that are damaged are replaced.
+        reuse: moreover, whether parts of an earlier snapshot may stand for what has not changed.
     """
 
     def __init__(
@@ -74,18 +163,10 @@ class Writer:
         *,
         reuse: bool = True,
     ) -> None:
+        super().__init__(repository, threads, check, reuse=reuse)
         self._cursor = cursor
-        self._repository = repository
         self._salt = salt
-        self._check = check
-        self._at_once = threads + WAITING_MAX
-        self._reuse = reuse
         self._there = repository.sizes() if reuse else {}
-        self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="neurolake-snapshot")
-        self._staging = repository.files.staging / secrets.token_hex(8)
-        with mapped(repository.files.staging):
-            self._staging.mkdir(parents=True, mode=0o700)
-        self.bytes_new = 0
 
     def table(self, definition: TableDefinition, before: TableEntry | None) -> TableEntry:
         """Write one table; parts that `before` has already are taken from there."""
@@ -103,20 +184,10 @@ class Writer:
             tuple(parts[number] for number in sorted(parts)), definition.needs, definition.key,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """Stop the threads and remove what they left."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for left in self._staging.glob("*"):
-            left.unlink()
-        self._staging.rmdir()
-
     def _part_rows(self, select: Select) -> int:
         """How many rows a part may have, judged by the first few."""
         sample = self._cursor.table(f"SELECT * FROM ({select.text(())}) LIMIT 2048")
-        rows = PART_ROWS
-        while sample.num_rows and rows > 2048 and sample.nbytes / sample.num_rows * rows > PART_BYTES_MAX:
-            rows //= 2
-        return rows
+        return rows_of_part(sample)
 
     def _unchanged(
         self, select: Select, part_rows: int, known: Mapping[tuple[int, int], Part]
@@ -136,28 +207,10 @@ class Writer:
 
     def _write(self, select: Select, part_rows: int, ranges: Sequence[tuple[int, int]] | None) -> dict[int, Part]:
         reader = self._cursor.stream(select.text(ranges or ()))
-        parts: dict[int, Part] = {}
-        waiting: deque[tuple[int, Future[Written]]] = deque()
-
-        def settle() -> None:
-            number, future = waiting.popleft()
-            written = future.result()
-            parts[number] = written.part
-            self.bytes_new += written.part.bytes * written.is_new
-
         try:
-            for number, batches in _cut(self._batches(reader), part_rows):
-                self._check()
-                waiting.append((number, self._pool.submit(self._part, batches)))
-                while len(waiting) > self._at_once:
-                    settle()
-            while waiting:
-                settle()
+            return self.parts(self._batches(reader), part_rows)
         finally:
-            for _, future in waiting:
-                future.cancel()
             reader.close()
-        return parts
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         while True:
@@ -169,28 +222,13 @@ class Writer:
                 raise self._cursor.stream_problem(problem) from None
             yield batch
 
-    def _part(self, batches: list[pa.RecordBatch]) -> Written:
-        """Write one part under its hash."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.parquet as parquet
 
-        from neurolake.backup.sums import column_sums
-
-        rows = pa.Table.from_batches(batches)
-        total = int(pc.sum(rows[ROW_HASH]).as_py() or 0) % _SUM
-        rows = rows.drop_columns([ROW_NUMBERS, ROW_HASH])
-        path = self._staging / f"{secrets.token_hex(8)}.parquet"
-        with mapped(self._staging):
-            with _HashingFile(path) as file:
-                parquet.write_table(
-                    rows, file, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
-                    row_group_size=PART_ROWS, use_dictionary=_repetitive(rows),
-                )  # fmt: skip
-            size = path.stat().st_size
-        digest = file.digest()
-        part = Part(digest, size, rows.num_rows, total, column_sums(rows))
-        return Written(part, self._repository.add(path, digest, size, trusting=self._reuse))
+def rows_of_part(sample: pa.Table | pa.RecordBatch) -> int:
+    """How many rows a part may have, judged by some of them."""
+    rows = PART_ROWS
+    while sample.num_rows and rows > 2048 and sample.nbytes / sample.num_rows * rows > PART_BYTES_MAX:
+        rows //= 2
+    return rows
 
 
 def _repetitive(rows: pa.Table) -> list[str]:
@@ -237,14 +275,18 @@ class _HashingFile:
 
 
 class Select:
-    """The SELECTs over one table."""
+    """The SELECTs over one table.
 
-    def __init__(self, name: Name, columns: Sequence[Column], salt: int) -> None:
+    Args:
+        counted: rows are numbered as they come, rather than by the place where the engine keeps them.
+    """
+
+    def __init__(self, name: Name, columns: Sequence[Column], salt: int, *, counted: bool = False) -> None:
         self._from = name.sql()
         self._columns = [column.name for column in columns]
         self._kinds = [parse_type(column.type) for column in columns]
         self._salt = salt
-        self._row = "row_number() OVER () - 1" if _hides_row_numbers(columns) else "t.rowid"
+        self._row = "row_number() OVER () - 1" if counted or _hides_row_numbers(columns) else "t.rowid"
 
     def _hash(self) -> str:
         values = [

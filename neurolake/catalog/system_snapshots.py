@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SNAPSHOTS = pa.schema([
     ("snapshot_id", pa.string()), ("created_at", TIME), ("kind", pa.string()), ("tables", pa.int64()),
     ("rows", pa.int64()), ("bytes", pa.int64()), ("bytes_new", pa.int64()), ("repository", pa.string()),
-    ("state", pa.string()),
+    ("state", pa.string()), ("as_role", pa.string()),
 ])  # fmt: skip
 
 
@@ -33,8 +33,8 @@ def snapshots(context: Context) -> list[tuple[Any, ...]]:
 def row(repository: str, snapshot_id: str, manifest: Manifest | None) -> tuple[Any, ...]:
     """One snapshot as a row; without a manifest it is damaged."""
     if manifest is None:
-        return (snapshot_id, None, None, None, None, None, None, repository, "damaged")
+        return (snapshot_id, None, None, None, None, None, None, repository, "damaged", None)
     return (
         snapshot_id, manifest.moment.timestamp(), manifest.kind, len(manifest.tables), manifest.rows, manifest.bytes,
-        manifest.bytes_new, repository, "complete",
+        manifest.bytes_new, repository, "complete", manifest.role,
     )  # fmt: skip

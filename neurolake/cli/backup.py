@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neurolake.lake import Lake
 
 _SUMMARY = """snapshot_id, strftime(created_at, '%Y-%m-%d %H:%M:%S') AS created_at, kind, tables, rows, bytes,
-    bytes_new, state"""
+    bytes_new, state, as_role"""
 
 
 @click.group(invoke_without_command=False)
@@ -90,7 +90,7 @@ def _size(count: int) -> str:
 @click.option("--kind", type=click.Choice(("full", "schema", "data")), default="full", show_default=True,
               help="full; schema: no rows; data: tables only.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this managed table. May come again.")
-@click.option("--as-role", metavar="ROLE", help="What this role may see. Not there yet: refused.")
+@click.option("--as-role", metavar="ROLE", help="Masked: only what this role may see.")
 @click.option("--no-reuse", is_flag=True, help="Write every row anew, and replace damaged files of the same content.")
 @_repo
 @on_a_lake
@@ -111,6 +111,7 @@ def create(
     \b
       neurolake backup create
       neurolake backup create --table orders --repo /mnt/backup/sales
+      neurolake backup create --as-role analyst --repo /mnt/for-tests
     """
     with target.open() as lake, Waiting("Taking a snapshot", lake):
         made = _call(

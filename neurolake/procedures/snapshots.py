@@ -14,6 +14,7 @@ from neurolake.procedures import Context, procedure
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
+    from neurolake.backup.manifest import Manifest
     from neurolake.backup.restore import Restored
     from neurolake.backup.service import Backups
 
@@ -60,22 +61,17 @@ def create_snapshot(
     not written again. `tables` are the only managed tables to take; `kind` is full, schema (no rows) or data (tables
     only); `repository` is a folder or an s3:// location, by default each of
     snapshot_repositories: the answer has a row for each, whose state is complete or says why it failed. Without
-    `reuse` every row is written anew, and files of the same content that are damaged are replaced.
+    `reuse` every row is written anew, and files of the same content that are damaged are replaced. With `as_role` it
+    is masked: it holds what that role may see and nothing else, as plain tables; views and sources only if named.
     """
-    if as_role is not None:
-        raise errors.NotSupported(
-            "Snapshots as a role sees the data are not there yet.",
-            code="snapshot_masked",
-            next_step="Load what the role may see into another lake, and take a snapshot of that.",
-        )
     rows = []
-    for taken in _backups(context).create(kind, tables or (), repository, reuse=reuse):
+    for taken in _backups(context).create(kind, tables or (), repository, reuse=reuse, as_role=as_role):
         if taken.manifest is not None:
             shown = replace(taken.manifest, bytes_new=taken.bytes_new)
             rows.append(row(taken.repository, shown.snapshot_id, shown))
         elif taken.problem is not None:
             nothing = (None,) * 6
-            rows.append((None, *nothing, taken.repository, f"failed: {taken.problem.code}"))
+            rows.append((None, *nothing, taken.repository, f"failed: {taken.problem.code}", None))
     return table(rows, SNAPSHOTS)
 
 
@@ -91,15 +87,27 @@ def list_snapshots(context: Context, repository: str | None = None) -> pa.Table:
 
 @procedure(SHOWN)
 def show_snapshot(context: Context, id: str, repository: str | None = None) -> pa.Table:
-    """Show what a snapshot holds: each table with its rows, files and bytes, and each other object."""
+    """Show what a snapshot holds: each table with its rows, files and bytes, each other object, and each mask."""
     _, manifest = _backups(context).manifest(id, repository)
     rows: list[tuple[object, ...]] = [
         (str(t.full_name), "table", t.rows, len(t.parts), t.bytes) for t in manifest.tables
     ]
     rows += [(str(Name(o.schema, o.name)), o.kind, None, None, None) for o in manifest.objects]
+    rows += [(f"{name}.{column}", f"mask: {action}", None, None, None) for name, column, action in _masks(manifest)]
     rows += [(str(Name(*source["name"])), "source", None, None, None) for source in manifest.sources]
     rows += [(name, "metadata", len(kept), None, None) for name, kept in manifest.metadata.items() if kept]
     return table(rows, SHOWN)
+
+
+def _masks(manifest: Manifest) -> list[tuple[str, str, str]]:
+    """The columns of a masked snapshot that are not as the data has them: (table, column, action)."""
+    tables = () if manifest.masked is None else manifest.masked["tables"]
+    return [
+        (table["table"], column["column"], column["action"])
+        for table in tables
+        for column in table["columns"]
+        if column["action"] != "allow"
+    ]
 
 
 @procedure(VERIFIED)
@@ -133,7 +141,7 @@ def restore_snapshot(
 
     `destination` is `schema:name`, the folder of a new lake, or nothing: everything goes back to where it was. Nothing
     that is there is replaced unless `overwrite` says so. `id` is a snapshot's id, the beginning of one, 'latest', or a
-    time: the last snapshot not after it.
+    time: the last snapshot not after it. A masked snapshot is named by its id and needs a destination.
     """
     done = _backups(context).restore(id, tables or (), destination, overwrite=overwrite, location=repository)
     return _restored(done)
@@ -141,6 +149,8 @@ def restore_snapshot(
 
 def _restored(done: Restored, state: str = "restored") -> pa.Table:
     rows: list[tuple[object, ...]] = [(str(name), kind, count, state, None) for name, kind, count in done.objects]
+    if done.role is not None:
+        rows.insert(0, ("snapshot", "masked", 0, state, f"it holds no more than the role {done.role} may see"))
     for said in done.left_out:
         what, _, why = said.partition(": ")
         kind, _, name = what.partition(" ")

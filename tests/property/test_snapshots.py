@@ -142,6 +142,22 @@ def test_every_value_comes_back(lake: neurolake.Lake, table: tuple[list[tuple[st
     check_readable(Path(made["repository"]), len(table[1]))
 
 
+@EXAMPLES
+@given(tables())
+def test_every_value_that_a_role_sees_comes_back(
+    lake: neurolake.Lake, table: tuple[list[tuple[str, str]], list[list[str]]]
+) -> None:
+    if "reader" not in lake.sql("SELECT role FROM neurolake.roles").arrow()["role"].to_pylist():
+        lake.call("create_role", "reader")
+        lake.call("grant", "read", "lake", "reader")
+    make(lake, *table)
+    lake.call("set_pii", "t", None, "confirmed")
+    snapshot = lake.backups.create(["t"], as_role="reader")
+    lake.backups.restore(snapshot, to="schema:seen", overwrite=True)
+    assert as_text(lake, "seen.t") == as_text(lake, "t")
+    assert {row["problem"] for row in lake.backups.verify(snapshot, full=True)} == {None}
+
+
 def check_readable(repository: Path, rows: int) -> None:
     newest = sorted(repository.glob("data/*/*.parquet"), key=lambda path: path.stat().st_mtime_ns)[-1:]
     for path in newest if rows else []:
