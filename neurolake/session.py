@@ -15,7 +15,7 @@ from neurolake.governance.logins import Login
 from neurolake.governance.views import SecureViews
 from neurolake.query import OWNER, Principal
 from neurolake.result import Result
-from neurolake.sql.text import DEFAULT_SCHEMA
+from neurolake.sql.text import DEFAULT_SCHEMA, Name
 
 QUEUE_POLL_S = 0.05
 
@@ -79,6 +79,11 @@ class Session:
         self.views: SecureViews | None = None
         self.made_under: dict[str, tuple[str, int]] = {}
         """By temporary table, folded, the role and the version of the policies that a governed role made it under."""
+        self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
+        """The columns of tables as the open transaction sees them; forgotten when it changes anything, and at its end.
+
+        By the version of the catalog, the generation of the engine, the changes so far and the table, folded.
+        """
         self._before = (self.temporary, self.made_under)
         self._apart = False
 
@@ -218,6 +223,7 @@ class Session:
         self.transaction = True
         self._owner = threading.current_thread()
         self._unused = by_driver
+        self.columns_known.clear()
         self._before = (self.temporary, dict(self.made_under))
 
     def takes_up(self) -> bool:
@@ -227,6 +233,7 @@ class Session:
     def ended(self) -> list[Event]:
         """The transaction is over; the events it gathered."""
         events, self.events = self.events, []
+        self.columns_known.clear()
         self.transaction = False
         self._owner = None
         return events
@@ -235,6 +242,8 @@ class Session:
         """The transaction is over and nothing of it stays: a temporary table is again the one it was before."""
         self.ended()
         self.temporary, self.made_under = self._before
+        if self.views is not None and self._home is not None:
+            self.views.rolled_back(self._home)
 
     def refuse_foreign_transaction(self) -> None:
         """Refuse a transaction of one thread beside that of another."""

@@ -20,7 +20,7 @@ from neurolake.activity import Activities, Activity
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import bulk, planning, running, settings_of_session
+from neurolake.engine import bulk, gating, planning, running, settings_of_session
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
 from neurolake.governance.gate_keys import Keys
@@ -88,7 +88,8 @@ class Engine:
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )
         self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
-        self.columns_known: dict[tuple[int, int, Name], dict[str, str]] = {}
+        self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
+        self.forms = gating.Forms()
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
@@ -404,8 +405,7 @@ class Engine:
 
     def serialise(self, text: str) -> Any:
         """DuckDB's own tree of a SELECT, None where it cannot be had."""
-        rows = self.instance.acquire_and(lambda cursor: cursor.rows("SELECT system.main.json_serialize_sql(?)", [text]))
-        return json.loads(rows[0][0])
+        return json.loads(gating.serialised(self, text))
 
     def explain_problem(self, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
         """Say more of an error that a registered source may have caused, and less to a governed caller."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from neurolake import errors, observe
 from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
+from neurolake.engine.gating import mapped, reprinted
 from neurolake.governance import gate, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
@@ -134,38 +135,6 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     return evolve(planned, schema=marked(planned.schema, tree, relations.shown))
 
 
-def mapped(engine: Engine, text: str, relations: Relations, schema: str) -> tuple[str, Any, frozenset[str]]:
-    """The text with every relation replaced, its tree, which was walked again, and what it calls its common tables."""
-    return mapped_tree(engine, engine.serialise(text), relations, schema)
-
-
-def mapped_tree(
-    engine: Engine, tree: Any, relations: Callable[[Path], Path], schema: str
-) -> tuple[str, Any, frozenset[str]]:
-    """The same of a tree."""
-    _keep_names(engine, tree)
-    found = gate.map_statement(tree, relations, schema)
-    printed, tree = reprinted(engine, tree)
-    gate.check_statement(tree, set(found.relations.values()), found.ctes)
-    return printed, tree, frozenset(found.ctes)
-
-
-def _keep_names(engine: Engine, tree: Any) -> None:
-    """Columns that are named after the text of a query keep the name that the caller's own text gives them."""
-    for item in list(gate.named_by_text(tree)):
-        alone = engine.serialise("SELECT 1")
-        alone["statements"][0]["node"]["select_list"] = [item]
-        item["alias"] = reprinted(engine, alone)[0].removeprefix("SELECT ")
-
-
-def reprinted(engine: Engine, tree: Any) -> tuple[str, Any]:
-    """The text of a tree, printed by DuckDB, and what its parser makes of exactly that text."""
-    tree = {key: value for key, value in tree.items() if key != "error"}
-    sql = "SELECT t, system.main.json_serialize_sql(t) FROM (SELECT system.main.json_deserialize_sql(?) AS t)"
-    rows = engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [json.dumps(tree)]))
-    return str(rows[0][0]), json.loads(rows[0][1])
-
-
 class Relations:
     """Gives the path that is read in place of each relation a statement names."""
 
@@ -176,6 +145,8 @@ class Relations:
         self.sources: list[Name] = []
         self.decisions: dict[Name, TableDecision] = {}
         self.shown: dict[Path, TableDecision] = {}
+        self.named: frozenset[str] | None = None
+        self.reader: tuple[object, ...] = (draft.request.principal, draft.home)
         self._engine = engine
         self._draft = draft
         self._activity = activity
@@ -225,7 +196,7 @@ class Relations:
         decision = self.decide(name, columns)
         rows = self.rows_of(sql, decision, columns)
         try:
-            text = views.view_text(sql, columns, decision, rows)
+            text = views.view_text(sql, columns, decision, rows, self.named)
         except errors.AccessDenied:
             if decision.reason == IN_DOUBT:
                 raise errors.Unavailable(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake.activity import Activity
-from neurolake.engine import governed, planning
+from neurolake.engine import gating, governed, planning
 from neurolake.governance import gate, merges, writes
 from neurolake.governance.access import TableDecision
 from neurolake.governance.masks import keys_of
@@ -55,7 +55,7 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     found = writes.taken_apart(engine.serialise(writes.wrapped(draft.text)))
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, found)
-    select, _, _ = governed.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    select, _, _ = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema)
     alone = evolve(draft, text=select, relations=relations.lent)
     if found.verb != "INSERT":
         planning.bound(alone, activity)  # by itself: no name in it may be found in the target as it is
@@ -72,7 +72,7 @@ def _merge(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     found = merges.taken_apart(draft.text, engine.serialise)
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, writes.Write("MERGE", found.target, None))
-    select, _, _ = governed.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    select, _, _ = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema)
     planning.bound(evolve(draft, text=select, relations=relations.lent), activity)
     text = merges.composed(found, relations.sql, select, relations.decision)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=_ruling(relations))
@@ -167,7 +167,7 @@ def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         text, relations = f"{head} ({_columns(engine, match['columns'])})", None
     else:
         relations = governed.Relations(engine, draft, activity)
-        select, _, _ = governed.mapped(engine, match["query"], relations, draft.request.session.schema)
+        select, _, _ = gating.mapped(engine, match["query"], relations, draft.request.session.schema)
         text = f"{head} AS {select}"
     ruling = governed.Ruling(engine.access.version, {}) if relations is None else _ruling(relations)
     there = bool(match["missing"]) and name.casefold() in draft.request.session.temporary
@@ -240,7 +240,7 @@ def _columns(engine: Engine, text: str) -> str:
         if match is None:
             raise gate.denied("this form of a column", code="statement_denied")
         tree = engine.serialise(f"SELECT CAST(NULL AS {match['type']}\n)")
-        printed, _, _ = governed.mapped_tree(engine, tree, _nothing, "main")
+        printed, _, _ = gating.mapped_tree(engine, tree, _nothing, "main")
         kind = _TYPE.match(printed)
         items = tree["statements"][0]["node"]["select_list"]
         if kind is None or len(items) != 1 or items[0]["class"] != "CAST" or items[0]["alias"]:

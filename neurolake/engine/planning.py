@@ -191,19 +191,22 @@ def _lent(cursor: Cursor, draft: Plan) -> Iterator[None]:
 def columns_of(engine: Engine, draft: Plan, activity: Activity, name: Name) -> dict[str, str]:
     """The columns of a managed table and their DuckDB types, as the plan's own cursor sees them.
 
-    Known as long as the catalog stays as it is; a transaction sees its own, and asks each time.
+    Known as long as the catalog stays as it is; in a transaction, as long as that has changed nothing.
     """
-    key = (draft.versions.catalog, draft.versions.generation, name.fold())
-    known = None if draft.home else engine.columns_known.get(key)
-    if known is not None:
+    versions, session = draft.versions, draft.request.session
+    if session.in_transaction():
+        columns_known, changes = session.columns_known, len(session.events)
+    else:
+        columns_known, changes = engine.columns_known, 0
+    key = (versions.catalog, versions.generation, changes, name.fold())
+    if (known := columns_known.get(key)) is not None:
         return known
     with borrowed(draft, activity) as cursor:
         seen = cursor.bind(f"SELECT * FROM {name.sql()}")
     found = dict(zip(seen.names, seen.types, strict=True))
-    if not draft.home:
-        if len(engine.columns_known) >= TABLES_KNOWN_MAX:
-            engine.columns_known.clear()
-        engine.columns_known[key] = found
+    if len(columns_known) >= TABLES_KNOWN_MAX:
+        columns_known.clear()
+    columns_known[key] = found
     return found
 
 

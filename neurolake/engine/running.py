@@ -109,6 +109,7 @@ def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
 
 def _local(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
     """PREPARE and DEALLOCATE answer with a count of none, an EXECUTE with its rows or how many it changed."""
+    plan.request.session.columns_known.clear()  # what an EXECUTE does is not known here
     if plan.returns_rows:
         return _select(engine, plan, activity, finish)
     with planning.borrowed(plan, activity) as cursor, engine.admission.admitted(activity):
@@ -200,6 +201,7 @@ def _run_text(plan: Plan, cursor: Cursor) -> int | pa.Table:
 def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Cursor], int | pa.Table]) -> int | pa.Table:
     """Do a write with its catalog event in one transaction: the session's open one, or one of its own."""
     session = plan.request.session
+    session.columns_known.clear()
     if session.made_under and plan.ruling is None:
         session.made_under.clear()  # an administrator may put into a temporary table what the next role must not see
     with (

@@ -14,7 +14,7 @@ import secrets
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from neurolake import errors
@@ -36,7 +36,13 @@ CATALOGS_KEPT: Final = 3
 MAKING_TRIES: Final = 5
 
 
-def view_text(relation: str, columns: Mapping[str, str], decision: TableDecision, rows: str | None = None) -> str:
+def view_text(
+    relation: str,
+    columns: Mapping[str, str],
+    decision: TableDecision,
+    rows: str | None = None,
+    named: Collection[str] | None = None,
+) -> str:
     """The SELECT of a role's view on a relation.
 
     Args:
@@ -44,18 +50,23 @@ def view_text(relation: str, columns: Mapping[str, str], decision: TableDecision
         columns: its columns and their DuckDB types.
         decision: what becomes of each, in the same order.
         rows: the condition that every visible row fulfils.
+        named: folded, the names by which the statement may mean a column: masked ones are left out where they are not
+            among them, since they would be bound for nothing. None where it may mean any.
 
     Raises:
         AccessDenied: nothing of the relation is visible.
     """
-    shown = []
-    for column in decision.columns:
-        if column.action != ABSENT:
-            name = quote(column.column)
-            made = masks.expression(column.action, column.options, f"t.{name}", columns[column.column])
-            shown.append(f"{made} AS {name}")
-    if not shown:
+    visible = [column for column in decision.columns if column.action != ABSENT]
+    if not visible:
         raise errors.AccessDenied("Nothing of it is visible.", code="relation_denied")
+    if named is not None:
+        meant = [c for c in visible if c.action == "allow" or c.column.casefold() in named]
+        visible = meant or visible[:1]
+    shown = []
+    for column in visible:
+        name = quote(column.column)
+        made = masks.expression(column.action, column.options, f"t.{name}", columns[column.column])
+        shown.append(f"{made} AS {name}")
     source = relation if rows is None else f"(SELECT * FROM {relation} WHERE {rows})"
     return f"SELECT {', '.join(shown)} FROM {source} AS t"
 
@@ -80,6 +91,7 @@ class SecureViews:
         self._count = 0
         self._number = 0
         self._prepared: weakref.WeakKeyDictionary[Cursor, int] = weakref.WeakKeyDictionary()
+        self._temporary: weakref.WeakKeyDictionary[Cursor, set[str]] = weakref.WeakKeyDictionary()
         self._idle: list[Cursor] = []
         self._secret = secrets.token_bytes(32)
 
@@ -184,8 +196,15 @@ class SecureViews:
         """The path of a view of this connection alone, made if it is not there."""
         name = self._name_of(text, types)
         self.prepare(cursor)
-        cursor.run(f"CREATE TEMP SECURE VIEW IF NOT EXISTS {name} AS {text}")
+        there = self._temporary.setdefault(cursor, set())
+        if name not in there:
+            cursor.run(f"CREATE TEMP SECURE VIEW IF NOT EXISTS {name} AS {text}")
+            there.add(name)
         return ("temp", DEFAULT_SCHEMA, name)
+
+    def rolled_back(self, cursor: Cursor) -> None:
+        """A transaction of a connection is undone, and with it the views that were made in it."""
+        self._temporary.pop(cursor, None)
 
     def _catalog(self) -> str:
         """The catalog that new views go to; the oldest ones are dropped, which no running statement notices."""

@@ -1,0 +1,55 @@
+"""Which columns a statement can mean at all: what it does not name need not stand in the views that it reads.
+
+A masked column costs time to bind even where nobody asks for it. Nothing here decides what may be seen: a column that
+is wrongly left out is not found, and one that is wrongly kept is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+_UNNAMED: Final = frozenset(("STAR", "POSITIONAL_REFERENCE", "PIVOT", "SHOW_REF"))
+"""Kinds of nodes that mean columns without their names."""
+
+
+def named(tree: Any) -> frozenset[str] | None:
+    """Every word in a statement by which it may mean a column, folded; None where it may mean others too.
+
+    Args:
+        tree: what json_serialize_sql gave, before any relation was replaced.
+    """
+    words: set[str] = set()
+    relations: set[str] = set()
+    columns: set[str] = set()
+    for node in _dicts(tree):
+        kind = node.get("type")
+        if kind in _UNNAMED or node.get("column_name_alias") or node.get("ref_type") == "NATURAL":
+            return None
+        if kind in ("BASE_TABLE", "SUBQUERY", "TABLE_FUNCTION", "EXPRESSION_LIST", "JOIN"):
+            relations |= {str(node.get("alias", "")), str(node.get("table_name", ""))}
+        elif kind == "COLUMN_REF":
+            columns.add(node["column_names"][-1])
+        words.update(_strings(node))
+    if {one.casefold() for one in relations} & {one.casefold() for one in columns}:
+        return None  # a whole row
+    return frozenset(word.casefold() for word in words)
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            yield one
+            pending.extend(one.values())
+        elif isinstance(one, list):
+            pending.extend(one)
+
+
+def _strings(node: dict[str, Any]) -> Iterator[str]:
+    for value in node.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (one for one in value if isinstance(one, str))
