@@ -70,7 +70,10 @@ class Catalog:
         self._lock = threading.Lock()
         self.version = int(store.fact("catalog_version", 1))
         self.sources: Mapping[Name, Source] = {source.name.fold(): source for source in self._read()}
+        self.views: Mapping[Name, str] = {}
+        """The texts of governed roles' views, by folded name."""
         self.source_words = _words(self.sources)
+        """What a statement must name one of, to name a source or such a view."""
 
     def add(self, source: Source, *, replace: bool = False) -> None:
         """Register a source, durably.
@@ -132,12 +135,19 @@ class Catalog:
         with self._lock:
             self.version += 1
 
+    def know(self, views: Mapping[Name, str]) -> None:
+        """Take over the texts of governed roles' views, as the tables' own store has them."""
+        with self._lock:
+            if views != self.views:
+                self.views = views
+                self._replace(self.sources)
+
     def _set_version(self, db: object) -> None:
         db.execute("INSERT OR REPLACE INTO facts VALUES ('catalog_version', ?)", (self.version + 1,))  # type: ignore[attr-defined]
 
     def _replace(self, sources: Mapping[Name, Source]) -> None:
         self.sources = sources
-        self.source_words = _words(sources)
+        self.source_words = _words([*sources, *self.views])
         self.version += 1
 
     def _read(self) -> list[Source]:

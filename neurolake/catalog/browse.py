@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,10 +69,21 @@ class Browser:
 
     def columns(self) -> list[tuple[Any, ...]]:
         """(schema, table, column, type, nullable) of every managed table and view."""
-        return self._rows(
+        found = self._rows(
             "SELECT schema_name, table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
             "WHERE database_name = ? AND schema_name <> ? AND NOT internal ORDER BY 1, 2, column_index"
         )
+        return list(self._with_views(found)) if self._engine.catalog.views else found
+
+    def _with_views(self, found: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """The same, with the columns that views of governed roles have for this session."""
+        for (schema, table), rows in groupby(found, lambda row: (row[0], row[1])):
+            name = Name(schema, table)
+            if name.fold() not in self._engine.catalog.views:
+                yield from rows
+            elif not self._governed or self._engine.access.sees(self._session.principal, name):
+                for column, kind in self._engine.view_columns(self._session, name).items():
+                    yield schema, table, column, kind, True
 
     def visible_columns(self) -> list[tuple[Any, ...]]:
         """Those of `columns` that the session may see, under the types that it sees."""
@@ -169,6 +181,9 @@ class Browser:
 
     def _as_bound(self, schema: str, table: str, stored: Mapping[str, ColumnFacts]) -> dict[str, ColumnFacts]:
         """The columns a view has now; what the engine keeps of them is from when it was made."""
+        if schema != TEMPORARY and Name(schema, table).fold() in self._engine.catalog.views:
+            columns = self._engine.view_columns(self._session, Name(schema, table))
+            return {column: ColumnFacts(kind) for column, kind in columns.items()}
         name = f"temp.main.{quote(table)}" if schema == TEMPORARY else Name(schema, table).sql()
         text = f"SELECT * FROM {name}"
         try:
@@ -223,7 +238,8 @@ class Browser:
             return DUCKDB_VERSION, (), frozenset()
         words = self._rows("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'", ())
         functions = self._rows(
-            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'macro')",
+            "SELECT DISTINCT system.main.lower(function_name) FROM duckdb_functions() "
+            "WHERE function_type IN ('scalar', 'macro')",
             (),
         )
         if self._governed:

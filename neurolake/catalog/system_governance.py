@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from neurolake.governance.access import DERIVED
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
                 nullable,
                 tags,
                 None if finding is None else finding.entity,
-                known.status(column, types[column]),
+                DERIVED if name.fold() in context.engine.catalog.views else known.status(column, types[column]),
                 described.get((*folded, key)),
             )
 

@@ -21,11 +21,13 @@ from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import bulk, gating, planning, running, settings_of_session
+from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
 from neurolake.governance.gate_keys import Keys
 from neurolake.governance.logins import Logins
 from neurolake.governance.model import Governance
+from neurolake.governance.tables import changes_tables
 from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import Users
 from neurolake.governance.views import SecureViews
@@ -80,6 +82,8 @@ class Engine:
         self.catalog = Catalog(self.store, self.governance)
         self.outbox = Outbox(self.instance, self.catalog)
         self.governance.unsettled = self.outbox.in_doubt
+        self.governance.derived = lambda name: name in self.catalog.views
+        self.catalog.know(invoker.texts(self.instance))
         self.outbox.after = self._look_at_written
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
@@ -100,6 +104,8 @@ class Engine:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
 
     def _look_at_written(self, events: Sequence[Event]) -> None:
+        if any(changes_tables(event.verb) for event in events):
+            self.catalog.know(invoker.texts(self.instance))
         if self.settings.pii_scan == "made":
             from neurolake.pii.watch import after_writes
 
@@ -372,8 +378,8 @@ class Engine:
     def refuse_taken(self, name: Name) -> None:
         """Refuse a name that a managed table or view has."""
         sql = (
-            "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND lower(table_schema) = ? "
-            "AND lower(table_name) = ?"
+            "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND system.main.lower(table_schema) = ? "
+            "AND system.main.lower(table_name) = ?"
         )
         folded = name.fold()
         if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
@@ -402,6 +408,10 @@ class Engine:
         if columns != source.columns:
             logger.warning("the columns of the source %s have changed", source.name)
             self.catalog.add(dataclasses.replace(source, columns=columns, changed_at=time.time()), replace=True)
+
+    def view_columns(self, session: Session, name: Name) -> dict[str, str]:
+        """The columns that a governed role's view has for a session, and their types; none where it cannot be read."""
+        return planning.columns_for(self, session, name)
 
     def serialise(self, text: str) -> Any:
         """DuckDB's own tree of a SELECT, None where it cannot be had."""

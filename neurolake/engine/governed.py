@@ -95,12 +95,12 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return planning.authorise(engine, planning.bind(engine, draft, activity), activity)
     if kind is Kind.EXPLAIN:
         return explain(engine, draft, activity)
-    from neurolake.engine import governed_writes
+    from neurolake.engine import governed_ddl, governed_writes
 
     if kind is Kind.WRITE:
         return governed_writes.write(engine, draft, activity)
     if kind is Kind.DDL and draft.verb in ("CREATE", "DROP"):
-        return governed_writes.define(engine, draft, activity)
+        return governed_ddl.define(engine, draft, activity)
     raise gate.denied(f"{draft.verb} statements", code="statement_denied")
 
 
@@ -126,7 +126,7 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     text, tree, ctes = mapped(engine, draft.text, relations, draft.request.session.schema)
     draft = evolve(
         draft, text=text, home=home, relations=relations.lent, sources=tuple(map(str, relations.sources)),
-        ruling=Ruling(relations.access.version, relations.decisions),
+        ruling=relations.ruling(),
     )  # fmt: skip
     planned = planning.described(draft, planning.bound(draft, activity))
     if any(planning.needs_encoding(kind) for kind in planned.types):
@@ -152,6 +152,9 @@ class Relations:
         self._activity = activity
         self._principal = draft.request.principal
         self._session = draft.request.session
+        from neurolake.engine.governed_views import Expansion
+
+        self.views = Expansion(self, engine, draft, activity)
 
     def __call__(self, path: Path) -> Path:
         """The path that is read in place of this one.
@@ -161,10 +164,17 @@ class Relations:
         """
         found = self._find(path)
         self.allowed.add(found)
+        self.views.count()
         return found
 
+    def temporary(self, path: Path) -> str | None:
+        """The temporary table or view of the session that a path means, if it is one."""
+        return temporary_of(path, self._session.temporary)
+
     def _find(self, path: Path) -> Path:
-        if (name := temporary_of(path, self._session.temporary)) is not None:
+        if (name := self.temporary(path)) is not None:
+            if (text := self.views.temporary_text(name)) is not None:
+                return self.views.path(Name("", name), text)
             check_temporary(self._session, self.access.version, name)
             return ("temp", "main", name)
         wanted = self.name_of(path)
@@ -175,6 +185,10 @@ class Relations:
         if wanted.schema.casefold() == "information_schema":
             return self._lend(visible.information(self._engine, self._session, wanted.table))
         return self._view(wanted)
+
+    def ruling(self) -> Ruling:
+        """What was decided about all that the statement reads."""
+        return Ruling(self.access.version, self.decisions)
 
     def name_of(self, path: Path) -> Name:
         """The name that a path means; one that leads out of the lake means nothing."""
@@ -192,26 +206,46 @@ class Relations:
     def _view(self, name: Name) -> Path:
         if not self.access.sees(self._principal, name):
             raise unknown(str(name), self._principal.role)
+        if (text := self.views.text_of(name)) is not None:
+            return self.views.path(name, text)
         sql, columns = self.described(name)
         decision = self.decide(name, columns)
+        path = self.narrowed(name, sql, columns, decision, self.named)
+        self.shown[path] = decision
+        return path
+
+    def narrowed(
+        self,
+        name: Name,
+        sql: str,
+        columns: Mapping[str, str],
+        decision: TableDecision,
+        named: frozenset[str] | None,
+    ) -> Path:
+        """A secure view of what is decided to be visible of a relation, as far as it may be meant by these names.
+
+        Raises:
+            AccessDenied: nothing is.
+        """
         rows = self.rows_of(sql, decision, columns)
         try:
-            text = views.view_text(sql, columns, decision, rows, self.named)
+            text = views.view_text(sql, columns, decision, rows, named)
         except errors.AccessDenied:
             if decision.reason == IN_DOUBT:
                 raise errors.Unavailable(
                     f"{name} is being changed.", code="table_changing", next_step="Run the statement again."
                 ) from None
             raise closed(str(name), self._principal.role, decision.reason) from None
-        path = self.made(text, columns, decision)
-        self.shown[path] = decision
-        return path
+        return self.made(text, columns, decision)
 
     def made(self, text: str, columns: Mapping[str, str], decision: TableDecision) -> Path:
         """A secure view of this text: of the home cursor alone where the statement runs there, else shared."""
+        self._engine.views.keys.need(keys_of((column.action, column.options) for column in decision.columns))
+        return self.secured(text, json.dumps(list(columns.items())))
+
+    def secured(self, text: str, types: str) -> Path:
+        """The path of a secure view of a gated text."""
         secure = self._engine.views
-        secure.keys.need(keys_of((column.action, column.options) for column in decision.columns))
-        types = json.dumps(list(columns.items()))
         try:
             if not self._draft.home:
                 return secure.view(text, types)
@@ -248,9 +282,9 @@ class Relations:
                 raise
             raise unknown(str(name), self._principal.role) from None
 
-    def decide(self, name: Name, columns: Mapping[str, str]) -> TableDecision:
-        """What becomes of a relation, by the picture that the plan is made under."""
-        decision = self.access.decide(self._principal, name, columns)
+    def decide(self, name: Name, columns: Mapping[str, str], *, derived: bool = False) -> TableDecision:
+        """What becomes of a relation, by the picture that the plan is made under; `derived`, of a role's own view."""
+        decision = self.access.decide(self._principal, name, columns, derived=derived)
         self.decisions[name.fold()] = decision
         return decision
 

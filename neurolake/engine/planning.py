@@ -14,13 +14,14 @@ from neurolake.activity import Activity
 from neurolake.engine.resolving import resolve
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import find
-from neurolake.query import Kind, Plan, Request, evolve
+from neurolake.query import Kind, Plan, Request, evolve, new_query_id
 from neurolake.sources import relation
 from neurolake.sql import statements
 from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
+    from neurolake.session import Session
 
 COUNT = pa.schema([pa.field("Count", pa.int64())])
 """The schema of every statement that answers with a number of rows."""
@@ -138,6 +139,17 @@ def described(draft: Plan, binding: Binding) -> Plan:
         parameter_schema=binding.parameter_schema,
         returns_rows=rows,
     )
+
+
+def columns_for(engine: Engine, session: Session, name: Name) -> dict[str, str]:
+    """The columns that a relation has for a session, and their types; none where it cannot be read."""
+    request = Request(f"SELECT * FROM {name.sql()}", session, query_id=new_query_id(), translated=True)
+    activity = Activity(request.query_id, session.principal, session.client, request.text)
+    try:
+        planned = plan(engine, request, activity)
+    except errors.NeuroLakeError:
+        return {}
+    return {} if planned.schema is None else dict(zip(planned.schema.names, planned.types, strict=True))
 
 
 def bound(draft: Plan, activity: Activity) -> Binding:

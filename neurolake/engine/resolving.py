@@ -16,7 +16,7 @@ from neurolake.procedures import Context
 from neurolake.query import Kind, Plan, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
-from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
+from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -36,6 +36,9 @@ class _Lookup:
         self._engine = engine
         self._activity = activity
         self._context = Context(engine, draft.request.session, draft.request.query_id)
+        self._inside: list[Name] = []
+        target = statements.target_of(draft.text) if draft.kind is Kind.DDL else None
+        self._made = None if target is None else Name(*(draft.request.session.schema, *target)[-2:]).fold()
 
     def __call__(self, name: Name) -> str | None:
         if (make := system.lookup(name)) is not None:
@@ -44,7 +47,21 @@ class _Lookup:
         if name.schema.casefold() == information.SCHEMA:
             return information.relation(name, self._lend, sources.values())
         source = sources.get(name.fold())
-        return None if source is None else self.read(source)
+        return self._expanded(name.fold()) if source is None else self.read(source)
+
+    def _expanded(self, name: Name) -> str | None:
+        """The text of a governed role's view, for an administrator who reads it; None for what is no such view."""
+        text = self._engine.catalog.views.get(name)
+        if text is None or name == self._made:
+            return None
+        if name in self._inside:
+            raise errors.InvalidRequest(f"The view {name} reads itself.", code="view_circle")
+        from neurolake.sql import names
+
+        self._inside.append(name)
+        found = names.resolve(text, self, DEFAULT_SCHEMA, frozenset(), self._engine.serialise)
+        self._inside.pop()
+        return f"({found.text})"
 
     def read(self, source: Source) -> str:
         self.used[source.name] = source

@@ -22,6 +22,8 @@ from neurolake.sql.text import Name, words
 ADMIN = "admin"
 PRIVILEGES = ("read", "write", "create", "call", "admin")
 """`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
+DERIVED = "derived"
+"""The status of a column of a governed role's view, which is as open as what it reads."""
 IN_DOUBT = "it has just been changed, and the metadata does not know it yet"
 WHOLE_KEPT_S = 30.0
 """How long a picture remembers the facts of every table."""
@@ -57,10 +59,17 @@ class TableDecision:
 class Access:
     """An immutable picture of roles, grants, policies, tags and findings, at one version. Cheap to make."""
 
-    def __init__(self, version: int, store: Store, unsettled: Callable[[Name], bool] = lambda name: False) -> None:
+    def __init__(
+        self,
+        version: int,
+        store: Store,
+        unsettled: Callable[[Name], bool] = lambda name: False,
+        derived: Callable[[Name], bool] = lambda name: False,
+    ) -> None:
         self.version = version
         self._store = store
         self._unsettled = unsettled
+        self._derived = derived
         self._inherits: dict[str, list[str]] = {role: [] for (role,) in store.rows("SELECT role FROM roles")}
         for role, inherited in store.rows("SELECT role, inherited FROM role_inherits ORDER BY 1, 2"):
             self._inherits[role].append(inherited)
@@ -147,13 +156,16 @@ class Access:
             return (role, privilege, on.column) in self.facts(on.name).grants
         return (role, privilege, on) in self._wide_grants
 
-    def decide(self, principal: Principal, table: Name, columns: Mapping[str, str]) -> TableDecision:
+    def decide(
+        self, principal: Principal, table: Name, columns: Mapping[str, str], *, derived: bool | None = None
+    ) -> TableDecision:
         """What becomes of a table for a principal.
 
         Args:
             principal: who asks, in which role.
             table: a managed table, a view or a source.
             columns: its columns as they are now, in order: names and DuckDB types.
+            derived: whether it is a governed role's view, whose columns are as open as what they read; None asks.
         """
         if principal.is_admin:
             of = self.facts(table).finding
@@ -169,7 +181,10 @@ class Access:
         on = Object.of(name)
         privileges = frozenset(p for p in PRIVILEGES if self.may(principal, p, on))
         met, readable = _Met(roles, on, known, self), "read" in privileges
-        decided = tuple(self._column(met, known, column, kind, readable=readable) for column, kind in columns.items())
+        seen = self._derived(name) if derived is None else derived
+        decided = tuple(
+            self._column(met, known, column, kind, readable=readable, seen=seen) for column, kind in columns.items()
+        )
         filters = tuple(one.condition for one in _own_first(known.filters, roles))
         return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
 
@@ -183,13 +198,17 @@ class Access:
                 )
         return None
 
-    def _column(self, met: _Met, known: Facts, column: str, data_type: str, *, readable: bool) -> ColumnDecision:
+    def _column(
+        self, met: _Met, known: Facts, column: str, data_type: str, *, readable: bool, seen: bool
+    ) -> ColumnDecision:
         folded = column.casefold()
         if not readable and not any(
             (role, privilege, folded) in known.grants for role in met.roles for privilege in ("read", ADMIN)
         ):
             return ColumnDecision(column, actions.ABSENT, {}, None, "not granted")
         status = known.status(folded, data_type)
+        if status == "unscanned" and seen:
+            status = DERIVED
         if status == "unscanned":
             return ColumnDecision(column, actions.ABSENT, {}, None, "not scanned since it came to be as it is")
         found, finding = self._matches(met, known, folded, data_type), known.finding(folded)

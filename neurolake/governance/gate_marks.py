@@ -6,7 +6,7 @@ What an expression makes of such a column carries no mark.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -52,19 +52,39 @@ def marked(
         shown: what was decided about each relation that it reads, by its path there.
         measured: see `of_finding`.
     """
-    if schema is None or not any(_says(c) for d in shown.values() for c in d.columns):
-        return schema
-    node = answer["statements"][0]["node"]
-    if node["type"] != "SELECT_NODE":
-        return schema
-    relations = _relations(node["from_table"], shown)
-    columns = [] if relations is None else _columns(node["select_list"], relations)
-    if columns is None or len(columns) != len(schema):
+    columns = [] if schema is None else _decisions(len(schema), answer, shown)
+    if schema is None or not columns:
         return schema
     return pa.schema(
         [_field(field, decision, measured) for field, decision in zip(schema, columns, strict=True)],
         metadata=schema.metadata,
     )
+
+
+def marked_columns(
+    names: Sequence[str], answer: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDecision]
+) -> dict[str, ColumnDecision]:
+    """The columns of a query, by their names, of which a mark says something; arguments as those of `marked`."""
+    columns = _decisions(len(names), answer, shown)
+    return {
+        name: decision
+        for name, decision in zip(names, columns, strict=bool(columns))
+        if decision is not None and _says(decision)
+    }
+
+
+def _decisions(
+    width: int, answer: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDecision]
+) -> list[ColumnDecision | None]:
+    """What was decided about each column of a query; nothing where that cannot be told."""
+    if not any(_says(c) for d in shown.values() for c in d.columns):
+        return []
+    node = answer["statements"][0]["node"]
+    if node["type"] != "SELECT_NODE":
+        return []
+    relations = _relations(node["from_table"], shown)
+    columns = None if relations is None else _columns(node["select_list"], relations)
+    return columns if columns is not None and len(columns) == width else []
 
 
 def tables_of(answer: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -38,6 +38,7 @@ class Governance:
     Attributes:
         version: counts every change; plans made under another one are made again.
         unsettled: whether a table has changed in a way that the metadata does not know yet.
+        derived: whether a name is a governed role's view, which is gated anew for each reader.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Governance:
         self.store = store
         self.version = int(store.fact("policy_version", 1))
         self.unsettled: Callable[[Name], bool] = lambda name: False
+        self.derived: Callable[[Name], bool] = lambda name: False
         self.audit = Audit(store, lambda: self.version, folder, fsync_s, synchronous=synchronous)
         self.classification = Classification(self)
         self._lock = threading.Lock()
@@ -59,7 +61,7 @@ class Governance:
         found = self._access
         if found is None or found.version != self.version:
             # Made outside the lock: it reads the store, whose own lock a change may hold that waits for this one.
-            found = Access(self.version, self.store, lambda name: self.unsettled(name))
+            found = Access(self.version, self.store, lambda name: self.unsettled(name), lambda name: self.derived(name))
             with self._lock:
                 if self._access is None or self._access.version <= found.version:
                     self._access = found

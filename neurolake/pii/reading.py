@@ -76,8 +76,8 @@ def _managed(cursor: Cursor, name: Name) -> Sample:
     binding = cursor.bind(f"SELECT * FROM {name.sql()}")
     types = dict(zip(binding.names, binding.types, strict=True))
     sql = (
-        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? "
-        "AND lower(table_name) = ?"
+        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND system.main.lower(schema_name) = ? "
+        "AND system.main.lower(table_name) = ?"
     )
     found = cursor.rows(sql, [CATALOG, *name.fold()])
     if not found or (found[0][0] or 0) <= 2 * SPOTS * SPOT_ROWS:

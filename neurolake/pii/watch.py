@@ -32,7 +32,7 @@ def after_writes(engine: Engine, events: Iterable[Event]) -> None:
         return
     for event in events:
         for name in names(event.object):
-            made = event.verb in MAKING
+            made = event.verb in MAKING and name not in engine.catalog.views  # which are as open as what they read
             if made or (event.verb in WRITING and _is_open(engine, name)):
                 scan_made(engine, name, event.user_name, event.query_id)
 

@@ -101,7 +101,7 @@ def types_of(context: Context, name: Name) -> dict[str, str]:
 
 
 def _find_schema(context: Context, schema: str) -> None:
-    sql = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = ?"
+    sql = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND system.main.lower(schema_name) = ?"
     managed = context.engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [CATALOG, schema]))
     if not managed and all(name.schema != schema for name in context.engine.catalog.sources):
         raise errors.NotFound(f"There is no schema {schema}.")

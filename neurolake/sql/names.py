@@ -78,7 +78,7 @@ def resolve(
             continue
         if _is_target(table):
             raise errors.NotSupported(
-                f"{name} is a registered source or a system table, and read-only.",
+                f"{name} is a registered source, a system table or a governed role's view, and read-only.",
                 code="read_only_relation",
                 next_step="Write to a managed table, or unregister the source first.",
             )
