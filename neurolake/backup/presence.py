@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STALE_S", "has_ended", "own_note"]
+__all__ = ["AT_WORK", "STALE_S", "has_ended", "own_note"]
 
 STALE_S = 86_400.0
 """A note of somebody whom nobody here can ask counts no longer when it was not renewed for so long."""
+AT_WORK: set[str] = set()
+"""The notes of this process whose work goes on: another one of its own was left where it could not be removed."""
 _MACHINE = ("host", "machine")
 
 
@@ -28,15 +30,15 @@ def own_note(kind: str) -> dict[str, Any]:
     }
 
 
-def has_ended(note: Mapping[str, Any], idle_s: float) -> bool:
+def has_ended(key: str, note: Mapping[str, Any], idle_s: float) -> bool:
     """Whether whoever left the note works no more.
 
     A process of this machine is looked up, with the moment it started, for its number may be another's by now. Others
     (another machine, another container) can only be judged by how long they have not renewed their note.
 
-    >>> has_ended(own_note("create"), idle_s=1e9)
-    False
-    >>> has_ended(own_note("create") | {"host": "elsewhere"}, idle_s=60)
+    >>> has_ended("using/0.json", own_note("create"), idle_s=60)  # that work has ended, and left its note
+    True
+    >>> has_ended("using/0.json", own_note("create") | {"host": "elsewhere"}, idle_s=60)
     False
     """
     mine = own_note("")
@@ -47,6 +49,8 @@ def has_ended(note: Mapping[str, Any], idle_s: float) -> bool:
     if note.get("processes") != mine["processes"]:
         return idle_s > STALE_S
     pid = int(note.get("pid", 0))
+    if pid == mine["pid"]:
+        return key not in AT_WORK
     return not _is_alive(pid) or _started(pid) != note.get("started")
 
 

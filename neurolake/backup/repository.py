@@ -17,7 +17,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,11 +25,14 @@ from neurolake import errors
 from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Manifest, Part, in_order
-from neurolake.backup.presence import has_ended, own_note
+from neurolake.backup.presence import AT_WORK, has_ended, own_note
 
 __all__ = ["Files", "Repository", "file_key"]
 
 RENEW_S = 600.0
+RESERVE = "using/reserve"
+RESERVE_BYTES = 16 << 10
+"""What prune removes where the disk is too full for its own note: taking old snapshots away must always work."""
 
 
 class Files(Protocol):
@@ -107,6 +110,10 @@ class Repository:
         names = (key.rpartition("/")[2].removesuffix(".json") for key in keys if key.endswith(".json"))
         return sorted(name for name in names if manifests.is_id(name))
 
+    def holds(self, snapshot_id: str) -> bool:
+        """Whether a snapshot is there, whatever the storage lists."""
+        return manifests.is_id(snapshot_id) and self.files.size(f"snapshots/{snapshot_id}.json") is not None
+
     def manifest(self, snapshot_id: str) -> Manifest:
         """One snapshot's manifest.
 
@@ -120,7 +127,7 @@ class Repository:
 
     def reread(self, snapshot_id: str) -> Manifest:
         """As `manifest`, from what is stored now."""
-        if not manifests.is_id(snapshot_id) or self.files.size(f"snapshots/{snapshot_id}.json") is None:
+        if not self.holds(snapshot_id):
             raise unknown(snapshot_id, self.location)
         found = manifests.read(self.files.read(f"snapshots/{snapshot_id}.json"), snapshot_id)
         if found.snapshot_id != snapshot_id:
@@ -222,21 +229,35 @@ class Repository:
             Unavailable: `repository_locked`.
         """
         key = f"using/{secrets.token_hex(8)}.json"
-        self._note(key, own_note(kind))
+        AT_WORK.add(key)
         try:
+            self._announce(key, kind)
             for other in self._others(key):
                 if kind == "prune" or other.get("kind") == "prune":
                     raise _locked(self.location, other)
             yield
         finally:
             self._notes.pop(key, None)
-            self.files.remove(key)
+            AT_WORK.discard(key)
+            with suppress(errors.SourceFailed):  # what was done is done; whoever finds the note sees that it has ended
+                self.files.remove(key)
 
     def renew(self) -> None:
         """Say that whoever is at work still is."""
         for key, (note, at) in list(self._notes.items()):
             if time.monotonic() - at > RENEW_S:
                 self._note(key, note)
+
+    def _announce(self, key: str, kind: str) -> None:
+        try:
+            self._note(key, own_note(kind))
+        except errors.LimitReached:
+            if kind != "prune":
+                raise
+            self.files.remove(RESERVE)
+            self._note(key, own_note(kind))
+        if kind == "create" and self.files.size(RESERVE) is None:
+            self.files.put(RESERVE, bytes(RESERVE_BYTES))
 
     def _note(self, key: str, note: dict[str, Any]) -> None:
         self._notes[key] = (note, time.monotonic())
@@ -252,7 +273,7 @@ class Repository:
                 idle_s = self._idle_s(key, note, mine)
             except (ValueError, errors.SourceFailed):
                 continue  # it has just ended
-            if has_ended(note, idle_s):
+            if has_ended(key, note, idle_s):
                 self.files.remove(key)
             else:
                 yield note

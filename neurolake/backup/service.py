@@ -115,10 +115,10 @@ class Backups:
         Raises:
             NotFound: `snapshot_unknown`.
         """
-        there = self.snapshots(location)
         if is_id(wanted):
-            matching = [(repository, found) for repository, found, _ in there if found == wanted]
-        elif (moment := _moment(wanted)) is not None or wanted == "latest":
+            return self._holding(wanted, location), wanted
+        there = self.snapshots(location)
+        if (moment := _moment(wanted)) is not None or wanted == "latest":
             mine = lake_id(self._engine)
             matching = [
                 (repository, found)
@@ -133,6 +133,19 @@ class Backups:
         if not matching or len({found for _, found in matching}) > 1:
             raise unknown(wanted, ", ".join(self.locations()) if location is None else location)
         return matching[0]
+
+    def _holding(self, snapshot_id: str, location: str | None) -> Repository:
+        """The first repository that holds a snapshot. It is asked for by its name: a listing may be older."""
+        problems: list[errors.SourceFailed] = []
+        for repository in self._all(location):
+            try:
+                if repository.holds(snapshot_id):
+                    return repository
+            except errors.SourceFailed as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+        raise unknown(snapshot_id, ", ".join(self.locations()) if location is None else location)
 
     def manifest(self, wanted: str, location: str | None = None) -> tuple[Repository, Manifest]:
         """As `find`, with the manifest."""

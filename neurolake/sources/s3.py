@@ -172,12 +172,19 @@ class S3Storage:
         import obstore
 
         client, key = await self._client(location)
-        try:
-            await obstore.delete_async(client, key)
-        except FileNotFoundError:
-            return
-        except obstore.exceptions.BaseError as problem:
-            raise self._failure(problem, location, "remove") from None
+        for attempt in range(self._options.retries + 1):
+            try:
+                await obstore.delete_async(client, key)
+            except FileNotFoundError:
+                return
+            except obstore.exceptions.BaseError as problem:
+                failure = self._failure(problem, location, "remove")
+                if _STATUS.search(str(problem)):
+                    break
+            else:
+                return
+            await asyncio.sleep(backoff_s(attempt))  # obstore does not ask again where the connection broke
+        raise failure
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -132,8 +132,11 @@ class FaultyProxy:
     upstream: str
     seen: list[Asked] = field(default_factory=list)
     drop_range: bool = False
+    old_listings: bool = False
+    """Answer each listing as it was last answered before this was set."""
     hung_up: int = 0
     _rules: list[_Rule] = field(default_factory=list)
+    _listings: dict[str, Answer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
     _open: set[socket.socket] = field(default_factory=set)
@@ -188,6 +191,8 @@ class FaultyProxy:
                     body = reader.read(int(asked.headers.get("content-length", "0")))
                     self.seen.append(asked)
                     answer = self._ask(server, asked, body)
+                    if asked.is_list:
+                        answer = self._listed(asked, answer)
                     if (fault := self._fault(asked)) is not None:
                         fault(answer)
                     if not self._send(client, answer, asked.method == "HEAD"):
@@ -211,6 +216,11 @@ class FaultyProxy:
         kept.pop("transfer-encoding", None)
         kept.setdefault("content-length", str(len(data)))
         return Answer(response.status, kept, data)
+
+    def _listed(self, asked: Asked, answer: Answer) -> Answer:
+        if not self.old_listings:
+            self._listings[asked.path] = replace(answer)
+        return replace(self._listings.get(asked.path, answer))
 
     def _fault(self, asked: Asked) -> Fault | None:
         with self._lock:

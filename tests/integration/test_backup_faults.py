@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from power_cut import Disk, Found, contents, lay_out, power_cuts, record
 
 import neurolake
 from neurolake import errors
@@ -108,9 +110,13 @@ class TestNotesOfOthers:
         day = 86_400.0
         with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
             ended.wait()
-        assert not self.left(lake, tmp_path, 9 * day)  # this process, however long it has been silent
+        assert self.left(lake, tmp_path, 0)  # this process does not work there, and could not remove its note
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as alive:
+            started = Path(f"/proc/{alive.pid}/stat").read_text().rpartition(") ")[2].split()[19]
+            assert not self.left(lake, tmp_path, 9 * day, pid=alive.pid, started=started)  # however long it is silent
+            assert self.left(lake, tmp_path, 0, pid=alive.pid, started="1")  # the number was another process's
+            alive.kill()
         assert self.left(lake, tmp_path, 0, pid=ended.pid)
-        assert self.left(lake, tmp_path, 0, started="1")  # the number is another process's by now
         assert self.left(lake, tmp_path, 0, boot="before")
         assert not self.left(lake, tmp_path, 60, host="elsewhere", pid=ended.pid)
         assert not self.left(lake, tmp_path, 60, processes="pid:[1]", pid=ended.pid)  # in another container
@@ -180,3 +186,120 @@ def test_two_lakes_and_two_processes_in_one_repository(tmp_path: Path) -> None:
                 assert {row["state"] for row in backups.verify(snapshot, full=True)} == {"whole"}
             backups.prune(dry_run=False)
             assert {row["state"] for row in backups.verify(backups.create(), full=True)} == {"whole"}
+
+
+CUT = """
+import os, sys
+import neurolake
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+keep = {f"snapshot_keep_{name}": 0 for name in ("hourly", "daily", "weekly", "monthly", "yearly")}
+with neurolake.connect(sys.argv[1], snapshot_keep_last=2, **keep) as lake:
+    backups = lake.backups.at(sys.argv[2])
+    for number in range(3):
+        lake.sql(f"UPDATE t SET i = -{number} WHERE i = {number}").close()
+        say("taken", backups.create())
+    for row in backups.prune()[:-1]:
+        if row["action"] != "kept":
+            say("going", row["snapshot_id"])
+    backups.prune(dry_run=False)
+"""
+
+
+def reported(said: str) -> set[str]:
+    """The snapshots that the program had reported and not begun to remove."""
+    words = [line.split() for line in said.splitlines()]
+    return {name for what, name in words if what == "taken"} - {name for what, name in words if what == "going"}
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_a_power_cut_at_any_moment_loses_no_snapshot(tmp_path: Path) -> None:
+    """Whatever of the unsynced changes is on the disk: what was reported is there and whole, and so is all listed."""
+    home, repository = tmp_path / "lake", tmp_path / "repository"
+    with neurolake.connect(home) as lake:
+        lake.sql("CREATE TABLE t AS SELECT range AS i FROM range(50)").close()
+    calls = record([sys.executable, "-c", CUT, str(home), str(repository)], repository, tmp_path / "calls")
+    disk = Disk()
+    for call in calls:
+        disk.apply(call)
+    assert disk.after(disk.pending, share=1.0) == contents(repository)  # the model knows what the run did
+    assert len(reported("".join(call.data.decode() for call in calls if call.kind == "said"))) == 2
+    with neurolake.connect(home) as lake:
+        for number, found in enumerate(power_cuts(calls)):
+            check(lake, found, tmp_path / f"cut{number}", again=number % 10 == 0)
+        assert number > 100
+
+
+def check(lake: neurolake.Lake, found: Found, folder: Path, *, again: bool) -> None:
+    lay_out(found, folder)
+    backups = lake.backups.at(folder)
+    listed = {row["snapshot_id"] for row in backups.list()}
+    assert reported(found.said) <= listed
+    for snapshot in listed:
+        assert {row["state"] for row in backups.verify(snapshot)} == {"whole"}
+    if again:
+        assert {row["state"] for row in backups.verify(backups.create(), full=True)} == {"whole"}
+        backups.prune(dry_run=False)
+        assert not list(folder.glob("staging/*"))
+    shutil.rmtree(folder)
+
+
+FILLED = """
+import sys
+import neurolake
+from neurolake import errors
+
+taken = []
+with neurolake.connect(sys.argv[1]) as lake:
+    backups = lake.backups.at(sys.argv[2])
+
+    def attempt(*tables):
+        try:
+            taken.append(backups.create(tables))
+        except errors.LimitReached as problem:
+            assert problem.code == "repository_full", problem
+        there = [row["snapshot_id"] for row in backups.list()]
+        assert there == taken
+        assert all({row["state"] for row in backups.verify(one)} == {"whole"} for one in there)
+
+    for _ in range(3):
+        attempt("small")
+        attempt("big")
+        lake.sql("INSERT INTO small SELECT range FROM range(1000)").close()
+    count = len(taken)
+    lake.sql("DROP TABLE big").close()
+    if taken:
+        left = backups.prune(dry_run=False)[:-1]  # though the disk is full
+        assert {row["action"] for row in left} == {"kept"}
+    attempt("small")
+    print(count, len(taken) - count)
+"""
+
+
+@pytest.fixture(scope="module")
+def heavy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("heavy") / "lake"
+    with neurolake.connect(home) as lake:
+        lake.sql("CREATE TABLE small AS SELECT 1::BIGINT AS i").close()
+        lake.sql("CREATE TABLE big AS SELECT uuid() AS u, uuid() AS v FROM range(100000)").close()
+    return home
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("size_kib", [0, 4, 16, 40, 60, 100, 256, 1024, 3000, 6000, 10_000])
+def test_a_disk_that_fills_up_leaves_what_was_there(heavy_home: Path, tmp_path: Path, size_kib: int) -> None:
+    """On disks of any size, down to one that is full already."""
+    home, disk = tmp_path / "lake", tmp_path / "disk"
+    shutil.copytree(heavy_home, home)
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=64m none "$2" && head -c {65536 - size_kib}k /dev/zero > "$2/filler" && '
+    script += 'exec "$3" -c "$0" "$1" "$2/in"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    done = subprocess.run([*command, FILLED, str(home), str(disk), sys.executable], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert (before == 6) == (size_kib >= 10_000)
+    assert after == (size_kib >= 60)
