@@ -38,6 +38,8 @@ class Activity:
     """Whose statement it is; the session may end before it."""
     ruling: Any = None
     """What was decided about it, for a governed role."""
+    personal: dict[str, set[str]] = field(default_factory=dict)
+    """The kinds of personal data that its rows turned out to hold, by column."""
 
     def use(self, cursor: Cursor, phase: str) -> None:
         """Note the cursor that works for this statement now, so that stopping reaches it.

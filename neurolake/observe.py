@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ class Metrics:
             "neurolake_logins", "Logins, by what proves them and how they ended.", ["method", "outcome"],
             registry=self.registry,
         )  # fmt: skip
+        self._personal = Counter(
+            "neurolake_personal_results", "Columns of results that turned out to hold personal data, by kind.",
+            ["kind"], registry=self.registry,
+        )  # fmt: skip
         self._states: dict[str, Any] = {}
 
     def ended(self, state: str, seconds: float, rows: int, bytes_out: int) -> None:
@@ -47,6 +51,11 @@ class Metrics:
         self._seconds.observe(seconds)
         self._rows.inc(rows)
         self._bytes.inc(bytes_out)
+
+    def personal(self, kinds: Iterable[str]) -> None:
+        """Count kinds of personal data that the columns of a result turned out to hold."""
+        for kind in kinds:
+            self._personal.labels(kind).inc()
 
     def login(self, method: str, outcome: str) -> None:
         """Count a login: `done`, or the code it failed with."""

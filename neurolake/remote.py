@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import threading
@@ -36,6 +37,8 @@ _READS = frozenset(("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SH
 """Statements that only read: their rows are fetched as they are asked for. All others are over when `sql` returns."""
 _WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)
 _INGEST = "adbc.ingest."
+_RESULT_CHECK = b"neurolake.result_check"
+"""Where it writes that it looks at the rows on their way out."""
 _QUERY_ID = b"neurolake.query_id"
 """Where a server writes a statement's id into the metadata of its rows' schema."""
 BATCH_ROWS = 65_536
@@ -118,14 +121,14 @@ class RemoteLake(Lake):
         verb = first_word(text)
         with self._chosen(verb) as connection:
             try:
-                result, rows = _query(connection, text, named or values, timeout_s)
+                result, rows = _query(self, connection, text, named or values, timeout_s)
             except errors.LoginFailed:
                 # The session is over: idle for too long, or the server began anew. Nothing of the statement ran.
                 if self._owner is not None or connection is not self._main:
                     raise
-                result, rows = _query(self._main_again(connection), text, named or values, timeout_s)
+                result, rows = _query(self, self._main_again(connection), text, named or values, timeout_s)
             self._streams.add(rows)
-            return _whole(result) if _changes(verb, text, result.schema) else result
+            return _whole(self, result) if _changes(verb, text, result.schema) else result
 
     @contextmanager
     def _chosen(self, verb: str) -> Iterator[Connection]:
@@ -281,7 +284,26 @@ class _Rows:
                     self._statement.close()
 
 
-def _query(connection: Connection, text: str, values: Values, timeout_s: float | None) -> tuple[Result, _Rows]:
+class _Answer(Result):
+    """A result of a server's, which keeps in the audit log what the rows turned out to hold."""
+
+    lake: RemoteLake
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the rows turned out to hold, where the server checks them: known once they are read."""
+        if self._open or _RESULT_CHECK not in (self.schema.metadata or {}):
+            return ()
+        if not self._activity.personal:
+            sql = "SELECT details FROM neurolake.audit WHERE query_id = ?"
+            for (details,) in self.lake.sql(sql, [self.query_id]).fetchall():
+                self._activity.personal.update(json.loads(details).get("personal", {}))
+        return super().warnings
+
+
+def _query(
+    lake: RemoteLake, connection: Connection, text: str, values: Values, timeout_s: float | None
+) -> tuple[Result, _Rows]:
     statement = connection.statement(timeout_s)
     activity = Activity("", Principal("", ""), "remote", text)
     activity.cursor = cast("Cursor", statement)  # what it is asked for is `interrupt`
@@ -295,14 +317,18 @@ def _query(connection: Connection, text: str, values: Values, timeout_s: float |
         raise
     activity.query_id = (reader.schema.metadata or {}).get(_QUERY_ID, b"").decode()
     rows = _Rows(statement, reader, activity)
-    return Result(reader.schema, rows, activity, _end), rows
+    result = _Answer(reader.schema, rows, activity, _end)
+    result.lake = lake
+    return result, rows
 
 
-def _whole(result: Result) -> Result:
+def _whole(lake: RemoteLake, result: Result) -> Result:
     """A result that is here already: a write is over, and has failed if it fails, whether or not it is read."""
     table = result.arrow()
     activity = Activity(result.query_id, Principal("", ""), "remote", "")
-    return Result(table.schema, TableStream(table), activity, _end)
+    whole = _Answer(table.schema, TableStream(table), activity, _end)
+    whole.lake = lake
+    return whole
 
 
 def _changes(verb: str, text: str, schema: pa.Schema) -> bool:

@@ -17,6 +17,7 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.nulls import zero_hidden
+from neurolake.pii.results import described
 from neurolake.spill import SpillBuffer
 
 if TYPE_CHECKING:
@@ -167,6 +168,11 @@ class Result:
     def query_id(self) -> str:
         """The statement's id, as history, logs and error messages show it."""
         return self._activity.query_id
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the rows read so far turned out to hold, where results are checked; all of it once they are read."""
+        return described(self._activity.personal)
 
     @property
     def columns(self) -> list[str]:
@@ -334,7 +340,8 @@ class Result:
             "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows[:REPR_ROWS]
         )
         more = "<p>… more rows; read the result for all of them.</p>" if len(rows) > REPR_ROWS else ""
-        return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{more}"
+        noted = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.warnings)
+        return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{more}{noted}"
 
 
 class FailedStream:

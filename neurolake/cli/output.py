@@ -17,12 +17,20 @@ from neurolake.cli.exits import OutputClosed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["answer", "destination", "print_rows", "table_options"]
+    from neurolake.result import Result
+
+__all__ = ["answer", "destination", "print_rows", "table_options", "warn_of"]
 
 
 def answer(message: str, data: Mapping[str, object], as_json: bool) -> None:
     """Say what was done: in words, or as one JSON object."""
     click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else message)
+
+
+def warn_of(result: Result) -> None:
+    """Say on standard error what the rows of a result turned out to hold; call it once they are read."""
+    for sentence in result.warnings:
+        click.echo(f"warning: {sentence}", err=True)
 
 
 def print_rows(rows: pa.Table, as_json: bool) -> None:

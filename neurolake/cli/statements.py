@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurolake import errors
-from neurolake.cli.output import answer, destination, print_rows, table_options
+from neurolake.cli.output import answer, destination, print_rows, table_options, warn_of
 from neurolake.cli.progress import Waiting
 from neurolake.cli.target import Command, Target, on_a_lake
 from neurolake.cli.values import parse_values
@@ -68,6 +68,7 @@ def sql(
         lake.sql(text, values or None, timeout_s=timeout_s) as result,
     ):
         _write(result, wanted, output, waiting)
+        warn_of(result)
 
 
 def _standard_input() -> str:

@@ -265,6 +265,16 @@ class SettingValues:
         reload="live",
         choices=("off", "redact", "refuse"),
     )
+    pii_results: str = _row(
+        "off",
+        "Personal data that only the rows of a result show. warn: said, and kept in the audit log. redact: taken out of"
+        " the cells. block: the result ends. A policy on result:… counts before it.",
+        reload="live",
+        choices=("off", "warn", "redact", "block"),
+    )
+    pii_results_admins: bool = _row(
+        False, "Check the results of administrators, too, as pii_results says.", reload="live"
+    )
     pii_recognisers: str = _row(
         "",
         "A file of recognisers of your own for scan_pii. Empty: recognisers.toml in the home folder, if it is there.",

@@ -20,7 +20,7 @@ from neurolake.activity import Activities, Activity
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import bulk, gating, planning, running, settings_of_session
+from neurolake.engine import bulk, gating, planning, result_checks, running, settings_of_session
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
@@ -213,7 +213,7 @@ class Engine:
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
             return evolve(known, request=request)
-        plan = planning.plan(self, request, activity)
+        plan = result_checks.announced(self, planning.plan(self, request, activity))
         own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
         if key is not None and plan.kind is Kind.SELECT and not own:
             self._plans[key] = plan
@@ -288,7 +288,7 @@ class Engine:
     def account(self, activity: Activity, problem: BaseException | None) -> None:
         """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
         self.activities.end(activity)
-        if not activity.principal.is_admin:
+        if activity.personal or not activity.principal.is_admin:
             self._audit(activity, problem)
         state = state_of(problem)
         self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
@@ -305,6 +305,8 @@ class Engine:
         if activity.ruling is not None:
             details["tables"] = sorted(map(str, activity.ruling.tables))
             details["columns"] = activity.ruling.masked()
+        if activity.personal:
+            details["personal"] = result_checks.told(self, activity)
         event = "denied" if denied else "decision"
         self.governance.audit.record(event, activity.principal, activity.query_id, **details)
 

@@ -13,7 +13,7 @@ from neurolake import errors, procedures
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.catalog import Event
-from neurolake.engine import planning
+from neurolake.engine import planning, result_checks
 from neurolake.governance import tables
 from neurolake.governance.views import RESERVED
 from neurolake.interrupts import hears_ctrl_c
@@ -154,6 +154,7 @@ def _stream(
         raise
     if plan.ruling is not None:
         stream = ClearedStream(stream, schema)
+    stream = result_checks.checked(engine, plan, stream, activity)
     return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
 
 
@@ -187,6 +188,7 @@ def _write(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Re
     except errors.NeuroLakeError as problem:
         raise engine.explain_problem(problem, plan) from None
     if isinstance(answer, pa.Table):
+        answer = result_checks.checked_answer(engine, plan, answer, activity)
         return table_result(engine, plan, activity, finish, answer)
     return count_result(engine, plan, activity, finish, answer)
 

@@ -15,7 +15,7 @@ from typing import Any
 from neurolake.catalog.store import Store
 from neurolake.governance import actions, facts
 from neurolake.governance.facts import EVERY_ROLE, Facts, Finding, Policy
-from neurolake.governance.objects import LAKE, Object
+from neurolake.governance.objects import EVERY, LAKE, Object
 from neurolake.query import Principal
 from neurolake.sql.text import Name, words
 
@@ -187,6 +187,23 @@ class Access:
         )
         filters = tuple(one.condition for one in _own_first(known.filters, roles))
         return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
+
+    def result_policy(self, principal: Principal, kind: str) -> Policy | None:
+        """What is said of personal data of a kind that shows itself only in the rows of a result; None: nothing.
+
+        What is said of the kind counts before what is said of all kinds.
+        """
+        roles = self.roles_of(principal.role)
+        for word in (kind, EVERY):
+            meant: list[Policy] = _own_first(self.wide_policies.get(Object("result", word=word), ()), roles)
+            if meant:
+                return max(meant, key=lambda policy: (actions.RESULT_RANKS[policy.action], policy.name))
+        return None
+
+    @property
+    def checks_results(self) -> bool:
+        """Whether any policy is about results."""
+        return any(target.kind == "result" for target in self.wide_policies)
 
     def _broken(self, known: Facts, roles: tuple[str, ...], columns: Mapping[str, str]) -> str | None:
         there = {column.casefold() for column in columns}

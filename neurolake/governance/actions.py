@@ -21,6 +21,9 @@ RANKS: Mapping[str, int] = {
 }  # fmt: skip
 """The actions; a higher rank is more restrictive."""
 
+RESULT_RANKS: Mapping[str, int] = {"block": 3, "redact": 2, "warn": 1, "allow": 0}
+"""What a policy on `result:…` may do, as restrictive."""
+
 _TEXT = re.compile(r"(VARCHAR|TEXT|STRING)(\(\d+\))?\Z")
 _MOMENT = re.compile(r"(DATE|TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ)\Z")
 _WHOLE = {
@@ -137,6 +140,22 @@ def check(action: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     if action == "partial" and not (given.keys() & {"first", "last", "email"}):
         checked["last"] = 4
     return checked
+
+
+def check_of_result(action: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of an action on results: there are none.
+
+    Raises:
+        InvalidRequest: no such action, or an option.
+    """
+    if action not in RESULT_RANKS:
+        raise errors.InvalidRequest(
+            f"{action} is nothing that a policy does to results.", code="policy_action",
+            next_step=f"There are: {', '.join(RESULT_RANKS)}.",
+        )  # fmt: skip
+    if options:
+        raise _misfit(action, "takes no option on results")
+    return {}
 
 
 def _checked(action: str, name: str, option: _Option, value: Any) -> Any:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from neurolake import errors
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote, split_identifier
 
-_PREFIX = re.compile(r"\s*(schema|table|column|tag|entity)\s*:", re.IGNORECASE)
+_PREFIX = re.compile(r"\s*(schema|table|column|tag|entity|result)\s*:", re.IGNORECASE)
 _WORD = re.compile(r"\w[\w.:-]{0,127}")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+EVERY = "*"
+"""The word of an object that stands for all of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
     """One object. Names are folded, so that two spellings of one name are one object; `word` is a tag or an entity.
+
+    `result:EMAIL_ADDRESS` is what shows itself as such only in the rows of a result, `result:*` all of that.
 
     >>> Object.parse("Orders"), str(Object.parse("column:lake.sales.orders.Id"))
     (Object(kind='table', schema='main', table='orders', column='', word=''), 'column:sales.orders.id')
@@ -41,8 +45,10 @@ class Object:
             return LAKE
         match = _PREFIX.match(text)
         kind, rest = (match[1].casefold(), text[match.end() :].strip()) if match else ("table", text)
-        if kind in ("tag", "entity"):
-            return cls(kind, word=word(rest, upper=kind == "entity"))
+        if kind == "result" and rest == EVERY:
+            return cls(kind, word=EVERY)
+        if kind in ("tag", "entity", "result"):
+            return cls(kind, word=word(rest, upper=kind != "tag"))
         if kind == "table":
             return cls.of(Name.parse(rest, schema))
         parts = split_identifier(rest)

@@ -60,7 +60,7 @@ class Policies:
             InvalidRequest: the action, its options and the target do not go together.
         """  # fmt: skip
         key, wanted = word(name, what="a policy"), action.strip().casefold()
-        checked = actions.check(wanted, options)
+        checked = (actions.check_of_result if target.kind == "result" else actions.check)(wanted, options)
         meant = self._role(role)
         if data_type is not None and not actions.fits(wanted, checked, data_type):
             raise errors.InvalidRequest(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-__all__ = ["bitcoin", "compact", "iban", "iso_11_10", "luhn", "verhoeff", "weighing"]
+__all__ = ["bitcoin", "compact", "iban", "iban_in_front", "iso_11_10", "luhn", "verhoeff", "weighing"]
 
 Check = Callable[[str], bool]
 
@@ -106,6 +106,33 @@ def iban(text: str) -> bool:
     """
     turned = text[4:] + text[:4]
     return turned.isalnum() and turned.isascii() and int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
+
+
+IBAN_LENGTHS = {
+    country: int(length)
+    for length, countries in (
+        pair.split(":")
+        for pair in (
+            "15:NO 16:BE 18:DK,FI,FO,GL,NL,SD,FK 19:MK,SI 20:AT,BA,EE,KZ,LT,LU,XK,MN 21:CH,HR,LI,LV "
+            "22:BG,BH,CR,DE,GB,GE,IE,ME,RS,VA 23:AE,GI,IL,IQ,OM,TL,SO "
+            "24:AD,CZ,DZ,ES,MD,PK,RO,SA,SE,SK,TN,VG 25:LY,PT,ST 26:IS,TR "
+            "27:BF,BI,BJ,CI,CM,CV,DJ,FR,GR,IT,MC,MG,ML,MR,MZ,SM,SN "
+            "28:AL,AO,AZ,BY,CY,DO,GT,HN,HU,LB,NI,PL,SV 29:BR,EG,PS,QA,UA 30:JO,KW,MU,YE 31:MT,SC 32:LC 33:RU"
+        ).split()
+    )
+    for country in countries.split(",")
+}
+"""How long an account number is in each country of the IBAN registry, and in some that use its form."""
+
+
+def iban_in_front(text: str) -> bool:
+    """Whether a text begins with an IBAN as long as its country's are. In running text a word may follow it.
+
+    >>> iban_in_front("DE89370400440532013000PAID"), iban_in_front("AB12345678901234"), iban_in_front("DE")
+    (True, False, False)
+    """
+    length = IBAN_LENGTHS.get(text[:2])
+    return length is not None and len(text) >= length and iban(text[:length])
 
 
 def bitcoin(text: str) -> bool:

@@ -21,4 +21,4 @@ INSIDE: Mapping[str, str] = {
 }
 """What is looked for inside a cell or a literal."""
 
-CHECKS: Mapping[str, checks.Check] = {"IBAN_CODE": checks.iban, "CREDIT_CARD": checks.luhn}
+CHECKS: Mapping[str, checks.Check] = {"IBAN_CODE": checks.iban_in_front, "CREDIT_CARD": checks.luhn}

@@ -14,7 +14,7 @@ from neurolake.procedures import Context, procedure
 from neurolake.procedures.governance import columns_of, read_object, require, row, types_of
 from neurolake.sql.text import Name, quote
 
-_TARGETS = ("lake", "schema", "table", "column", "tag", "entity")
+_TARGETS = ("lake", "schema", "table", "column", "tag", "entity", "result")
 POLICY = pa.schema(
     [
         pa.field("name", pa.string()),
@@ -44,6 +44,8 @@ def set_policy(
     context: Context, name: str, role: str, target: str, action: str, options: dict[str, Any] | None = None
 ) -> pa.Table:
     """Say what a role, or with '*' every role but admin, sees of a column, a table, a tag or an entity.
+
+    On `result:*`, or `result:` and an entity, it says what becomes of personal data that only a result shows.
 
     Of the policies that meet a column the most restrictive wins; what a role has of its own on a target replaces what
     it would inherit there. A policy of the same name is replaced.

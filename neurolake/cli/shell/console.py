@@ -10,7 +10,7 @@ import click
 import pyarrow as pa
 
 from neurolake import errors
-from neurolake.cli.output import destination, table_options
+from neurolake.cli.output import destination, table_options, warn_of
 from neurolake.cli.progress import Waiting
 from neurolake.formats import TableWriter, open_writer
 from neurolake.lake import Lake
@@ -69,6 +69,8 @@ class Console:
             else:
                 self.version += verb == "CALL"
                 self._show(result, head)
+                result.close()
+                warn_of(result)
         if self.timing:
             click.echo(click.style(f"{(time.perf_counter() - started) * 1000:,.1f} ms", dim=True))
 
