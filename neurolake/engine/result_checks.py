@@ -89,5 +89,5 @@ def told(engine: Engine, activity: Activity) -> dict[str, list[str]]:
     for kinds in activity.personal.values():
         engine.metrics.personal(kinds)
     for sentence in results.described(activity.personal):
-        logger.warning("the result of query %s: %s", activity.query_id, sentence)
+        logger.info("the result of query %s: %s", activity.query_id, sentence)
     return {column: sorted(kinds) for column, kinds in activity.personal.items()}

@@ -135,6 +135,7 @@ class TestWarn:
         self, service: Service, ann: Run, said: Callable[..., None], caplog: pytest.LogCaptureFixture
     ) -> None:
         said("warn")
+        caplog.set_level("INFO", "neurolake")
         assert ann("SELECT remark FROM notes WHERE id = 7") == [(f"call {MAIL} or {PHONE}",)]
         assert last(service)["personal"] == {"remark": ["EMAIL_ADDRESS", "PHONE_NUMBER"]}
         assert "The column remark holds personal data: EMAIL_ADDRESS, PHONE_NUMBER." in caplog.text
