@@ -265,6 +265,12 @@ class TestWhatIsKnown:
             ("***",), ("call *** or ***",)
         ]  # fmt: skip
 
+    def test_a_view_of_ones_own_does_not_either(self, service: Service, said: Callable[..., None]) -> None:
+        said("redact")
+        with embedded(service) as run:
+            run("CREATE TEMP VIEW swapped AS SELECT remark AS mail, mail AS remark FROM notes WHERE id = 7")
+            assert run("SELECT mail, remark FROM swapped") == [("call *** or ***", "u7@example.org")]
+
     def test_what_one_says_oneself_and_system_tables_are_not_looked_at(
         self, ann: Run, said: Callable[..., None]
     ) -> None:
