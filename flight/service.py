@@ -24,9 +24,11 @@ from flight.server import FlightSqlServer
 from flight.sessions import Sessions
 from flight.tls import Certificates
 from neurolake import errors
+from neurolake.backup.schedule import schedules
 from neurolake.config import Settings, load, resolve_secret
 from neurolake.engine import Engine
 from neurolake.home import Home
+from neurolake.scheduler import Scheduler
 
 logger = logging.getLogger("neurolake.flight")
 
@@ -80,7 +82,9 @@ class Service:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
+        schedules(settings)  # what cannot be read is refused before anything is opened
         self.engine = Engine(home, settings)
+        self._scheduler = Scheduler(self.engine)
         self.made_password: str | None = None
         if not self.engine.users.has_admin():
             given = resolve_secret(settings.admin_password) if settings.admin_password else None
@@ -125,6 +129,7 @@ class Service:
         )  # fmt: skip
         self._owner_tokens = OwnerTokens(info.token, self.home.rotate_owner_token, settings.owner_token_life_s)
         self._watch = tls.Watch(settings, certificates, self._renew)
+        self._scheduler.start()
 
     def _flight(self, location: str, certificates: Certificates) -> FlightSqlServer:
         """A server for everybody: they log in by a password or a token."""
@@ -160,6 +165,7 @@ class Service:
 
         Whether every call has ended: one whose client neither reads nor leaves stays, and holds its process.
         """
+        self._scheduler.stop()
         for part in (self._watch, self._owner_tokens):
             if part is not None:
                 part.close()
@@ -170,6 +176,7 @@ class Service:
         if self._http is not None:
             self._http.close()
         self.sessions.close_all()
+        self._scheduler.close()
         self.engine.close()
         return all(closed)
 

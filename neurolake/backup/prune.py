@@ -11,6 +11,7 @@ from neurolake import errors
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Manifest, in_order
 from neurolake.backup.retention import Kept, Retention, choose
+from neurolake.backup.runs import Outcome
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
@@ -26,6 +27,12 @@ class Pruned:
     snapshots: list[Kept]
     files: int
     bytes: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record of runs says of it."""
+        gone = sum(not kept.reasons for kept in self.snapshots)
+        return Outcome(detail=f"removed {gone} snapshots and {self.files} files of {self.bytes} bytes")
 
 
 def prune(

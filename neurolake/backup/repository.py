@@ -302,6 +302,15 @@ def unknown(snapshot_id: str, location: str) -> errors.NotFound:
     )
 
 
+def nothing(location: str) -> errors.NotFound:
+    """The error where this lake has no snapshot yet."""
+    return errors.NotFound(
+        f"There is no snapshot of this lake in {location}.",
+        code="nothing_to_do",
+        next_step="Take one first: `neurolake backup create`.",
+    )
+
+
 def corrupt(part: Part, why: str) -> errors.SourceFailed:
     """The error of a file that is not what was written."""
     return errors.SourceFailed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,9 @@ from neurolake.backup.masked import Asked, create_masked
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.objects import ObjectFiles
 from neurolake.backup.prune import Pruned, prune, retention_of
-from neurolake.backup.repository import Repository, unknown
+from neurolake.backup.repository import Repository, nothing, unknown
 from neurolake.backup.restore import Restored, Restoring, fetch_all, in_transaction, restore_into
+from neurolake.backup.runs import Outcome
 from neurolake.backup.verify import Finding, verify
 from neurolake.sql.text import Name
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from neurolake.catalog import Event
     from neurolake.engine import Engine
 
-__all__ = ["Backups"]
+__all__ = ["Backups", "locations"]
 
 T = TypeVar("T")
 SCHEMA_TARGET = "schema:"
@@ -46,6 +47,18 @@ class Taken(NamedTuple):
     manifest: Manifest | None
     bytes_new: int
     problem: errors.NeuroLakeError | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record of runs says of it."""
+        made = self.manifest
+        if made is None:
+            assert self.problem is not None
+            return Outcome.of(self.problem)
+        return Outcome(
+            snapshot_id=made.snapshot_id, tables=len(made.tables), rows=made.rows, bytes=made.bytes,
+            bytes_new=self.bytes_new,
+        )  # fmt: skip
 
 
 class Backups:
@@ -61,7 +74,7 @@ class Backups:
 
     def locations(self) -> list[str]:
         """The repositories of the settings, which new snapshots go to; by default the home's own."""
-        return list(self._engine.settings.snapshot_repositories) or [str(self._engine.home.snapshots)]
+        return locations(self._engine)
 
     def repository(self, location: str | None = None) -> Repository:
         """Open a repository, by default the first.
@@ -73,6 +86,11 @@ class Backups:
         if "://" in place:
             return Repository(ObjectFiles(self._engine.storage.objects(place.rstrip("/")), self._engine.home.tmp))
         return Repository(Folder(Path(place).expanduser().absolute()))
+
+    def recorded(self, job: str, mode: str, location: str | None) -> AbstractContextManager[dict[str, Outcome]]:
+        """Record the block as a run of this statement, in one repository or in all. See `neurolake.backup.runs`."""
+        places = [location] if location else self.locations()
+        return self._engine.backup_runs.record(self._query_id, job, mode, places)
 
     def _all(self, location: str | None) -> list[Repository]:
         return [self.repository(place) for place in ([location] if location else self.locations())]
@@ -130,6 +148,8 @@ class Backups:
             ][-1:]
         else:
             matching = [(repository, found) for repository, found, _ in there if found.startswith(wanted)]
+        if not matching and wanted == "latest":
+            raise nothing(", ".join(self.locations()) if location is None else location)
         if not matching or len({found for _, found in matching}) > 1:
             raise unknown(wanted, ", ".join(self.locations()) if location is None else location)
         return matching[0]
@@ -336,6 +356,11 @@ class Backups:
             return in_transaction(cursor, within, lambda: self._engine.outbox.settling(events))
 
         return self._reading(change)
+
+
+def locations(engine: Engine) -> list[str]:
+    """The repositories of a lake's settings; by default its home's own."""
+    return list(engine.settings.snapshot_repositories) or [str(engine.home.snapshots)]
 
 
 def _reach(repository: Repository, part: Part) -> Path:

@@ -42,6 +42,12 @@ CREATE TABLE IF NOT EXISTS history (
     duration_ms REAL NOT NULL, rows_out INTEGER NOT NULL, bytes_out INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_by_query ON history (query_id);
+CREATE TABLE IF NOT EXISTS backup_runs (
+    position INTEGER PRIMARY KEY, query_id TEXT NOT NULL, job TEXT NOT NULL, mode TEXT NOT NULL,
+    repository TEXT NOT NULL, started_by TEXT NOT NULL, due_at REAL, started_at REAL NOT NULL, ended_at REAL,
+    duration_ms REAL, state TEXT NOT NULL, error_code TEXT, snapshot_id TEXT, tables INTEGER, rows INTEGER,
+    bytes INTEGER, bytes_new INTEGER, detail TEXT, notified TEXT
+);
 """
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neurolake import errors
+from neurolake.catalog import system_backups as backups
 from neurolake.catalog import system_governance as governed
 from neurolake.catalog import system_snapshots as recorded
 from neurolake.catalog.system_governance import TIME
@@ -146,6 +147,16 @@ def tokens(context: Context) -> pa.Table:
     return table(rows, TOKENS)
 
 
+def backup_runs(context: Context) -> pa.Table:
+    """What became of each run of a backup job; for administrators."""
+    return table(backups.backup_runs(context), backups.BACKUP_RUNS)
+
+
+def backup_schedule(context: Context) -> pa.Table:
+    """The backup jobs that have a schedule, when they are due and how they went last; for administrators."""
+    return table(backups.backup_schedule(context), backups.BACKUP_SCHEDULE)
+
+
 def snapshots(context: Context) -> pa.Table:
     """The snapshots in the repositories of the settings."""
     return table(recorded.snapshots(context), recorded.SNAPSHOTS)
@@ -169,6 +180,8 @@ TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
     f.__name__: f
     for f in (
         audit,
+        backup_runs,
+        backup_schedule,
         columns,
         grants,
         policies,
@@ -186,7 +199,8 @@ TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
 }
 
 SCHEMAS: Mapping[str, pa.Schema] = {
-    "audit": governed.AUDIT, "columns": governed.COLUMNS, "grants": governed.GRANTS, "policies": governed.POLICIES,
+    "audit": governed.AUDIT, "backup_runs": backups.BACKUP_RUNS, "backup_schedule": backups.BACKUP_SCHEDULE,
+    "columns": governed.COLUMNS, "grants": governed.GRANTS, "policies": governed.POLICIES,
     "procedures": PROCEDURES, "queries": QUERIES, "roles": governed.ROLES, "running": QUERIES, "settings": SETTINGS,
     "snapshots": recorded.SNAPSHOTS, "sources": SOURCES, "tags": governed.TAGS, "tokens": TOKENS,
     "users": governed.USERS,

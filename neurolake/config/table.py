@@ -251,6 +251,27 @@ class SettingValues:
     snapshot_keep_yearly: int = _row(5, "Prune keeps the last snapshot of each of so many years.", reload="live")
     snapshot_keep_days_min: int = _row(0, "Prune keeps every snapshot younger than so many days.", reload="live")
 
+    snapshot_schedule: str = _row(
+        "",
+        "When a server takes a snapshot into every repository: a cron expression such as 15 * * * *. Empty: never.",
+    )
+    snapshot_prune: bool = _row(False, "Whether each scheduled snapshot is followed by a prune of its repositories.")
+    snapshot_verify_schedule: str = _row(
+        "", "When a server verifies the latest snapshot of every repository: a cron expression. Empty: never."
+    )
+    snapshot_verify_mode: str = _row(
+        "files", "What a scheduled verify looks at, as `backup verify` does.", choices=("quick", "files", "full")
+    )
+    snapshot_schedule_zone: str = _row(
+        "UTC", "The time zone that schedules are written in, such as Europe/Berlin: a name of the IANA database."
+    )
+    snapshot_run_timeout_s: float = _row(
+        86_400.0, "A scheduled run is stopped after this time, so that the next may begin. 0: never."
+    )
+    snapshot_runs_max: int = _row(
+        1000, "Runs kept in neurolake.backup_runs; of each kind in each repository the last success stays.", minimum=10
+    )
+
     pii_scan: str = _row(
         "off",
         "When tables are scanned for personal data. made: as part of registering, making or loading them. off: when"

@@ -17,6 +17,7 @@ import pyarrow as pa
 from neurolake import errors, observe, procedures
 from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
 from neurolake.activity import Activities, Activity
+from neurolake.backup.runs import Runs
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
@@ -91,6 +92,7 @@ class Engine:
         self.history = History(
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )
+        self.backup_runs = Runs(self.store, settings.snapshot_runs_max)
         self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
         self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
         self.forms = gating.Forms()

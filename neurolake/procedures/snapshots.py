@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from neurolake.sql.text import Name
 if TYPE_CHECKING:
     from neurolake.backup.manifest import Manifest
     from neurolake.backup.restore import Restored
+    from neurolake.backup.runs import Outcome
     from neurolake.backup.service import Backups
+    from neurolake.backup.verify import Finding
 
 SHOWN = pa.schema([
     ("object", pa.string()), ("kind", pa.string()), ("rows", pa.int64()), ("files", pa.int64()), ("bytes", pa.int64()),
@@ -64,8 +67,12 @@ def create_snapshot(
     `reuse` every row is written anew, and files of the same content that are damaged are replaced. With `as_role` it
     is masked: it holds what that role may see and nothing else, as plain tables; views and sources only if named.
     """
-    rows = []
-    for taken in _backups(context).create(kind, tables or (), repository, reuse=reuse, as_role=as_role):
+    backups, rows = _backups(context), []
+    mode = "masked" if as_role is not None else "tables" if tables else kind
+    with backups.recorded("create", mode, repository) as outcomes:
+        everywhere = backups.create(kind, tables or (), repository, reuse=reuse, as_role=as_role)
+        outcomes.update({taken.repository: taken.outcome for taken in everywhere})
+    for taken in everywhere:
         if taken.manifest is not None:
             shown = replace(taken.manifest, bytes_new=taken.bytes_new)
             rows.append(row(taken.repository, shown.snapshot_id, shown))
@@ -121,11 +128,23 @@ def verify_snapshot(
     """
     if full and quick:
         raise errors.InvalidRequest("full and quick contradict each other.", code="argument")
-    backups = _backups(context)
-    _, snapshot_id = backups.find(id, repository)
-    found = backups.verify(snapshot_id, "full" if full else "quick" if quick else "files", repository)
+    backups, mode = _backups(context), "full" if full else "quick" if quick else "files"
+    with backups.recorded("verify", mode, repository) as outcomes:
+        place, snapshot_id = backups.find(id, repository)
+        found = backups.verify(snapshot_id, mode, repository)
+        outcomes[place.location] = _verified(snapshot_id, found)
     rows = [(snapshot_id, f.object, f.files, f.rows, "damaged" if f.problem else "whole", f.problem) for f in found]
     return table(rows, VERIFIED)
+
+
+def _verified(snapshot_id: str, found: Sequence[Finding]) -> Outcome:
+    from neurolake.backup.runs import FAILED, Outcome
+
+    damaged = [finding.object for finding in found if finding.problem]
+    if damaged:
+        return Outcome(FAILED, "snapshot_corrupt", snapshot_id, detail=f"damaged: {', '.join(damaged)}")
+    tables = [finding for finding in found if finding.object not in ("manifest", "restored")]
+    return Outcome(snapshot_id=snapshot_id, tables=len(tables), rows=sum(finding.rows for finding in tables))
 
 
 @procedure(RESTORED)
@@ -194,7 +213,13 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
     With `dry_run`, the default, nothing is removed: the answer says what would be, and why the others stay. Its last
     row counts the files.
     """
-    place, done = _backups(context).prune(dry_run=dry_run, location=repository)
+    backups = _backups(context)
+    if dry_run:
+        place, done = backups.prune(dry_run=True, location=repository)
+    else:
+        with backups.recorded("prune", "snapshots", repository or backups.locations()[0]) as outcomes:
+            place, done = backups.prune(dry_run=False, location=repository)
+            outcomes[place.location] = done.outcome
     gone = "would be removed" if dry_run else "removed"
     rows: list[tuple[object, ...]] = [
         (place.location, kept.snapshot_id, kept.at.timestamp(), "kept" if kept.reasons else gone,
