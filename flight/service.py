@@ -201,6 +201,7 @@ class Service:
         registry = self.engine.metrics.registry
         for name, text, value in (
             ("neurolake_sessions", "Open sessions.", lambda: len(self.sessions)),
+            ("neurolake_pii_scans_waiting", "Tables that wait for a scan.", lambda: len(self.engine.background)),
             ("neurolake_statements_in_flight", "Statements in flight.", lambda: len(self.engine.activities)),
             ("neurolake_memory_bytes", "Resident memory of the server.", _resident_bytes),
             ("neurolake_certificate_ends_at_seconds", "When the server's certificate ends, Unix time; 0 without TLS.",

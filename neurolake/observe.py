@@ -40,6 +40,10 @@ class Metrics:
             "neurolake_personal_results", "Columns of results that turned out to hold personal data, by kind.",
             ["kind"], registry=self.registry,
         )  # fmt: skip
+        self._scans = Counter(
+            "neurolake_pii_scans", "Scans for personal data in the background, by how they ended.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
         self._states: dict[str, Any] = {}
 
     def ended(self, state: str, seconds: float, rows: int, bytes_out: int) -> None:
@@ -56,6 +60,10 @@ class Metrics:
         """Count kinds of personal data that the columns of a result turned out to hold."""
         for kind in kinds:
             self._personal.labels(kind).inc()
+
+    def scanned(self, outcome: str) -> None:
+        """Count the end of a scan in the background: `done`, or the code it failed with."""
+        self._scans.labels(outcome).inc()
 
     def login(self, method: str, outcome: str) -> None:
         """Count a login: `done`, or the code it failed with."""

@@ -28,7 +28,10 @@ REMOVE_AT = 256
 
 
 class Outbox:
-    """The outbox of one open lake. `after` is told of events that are applied, while their tables are in doubt."""
+    """The outbox of one open lake. `after` is told of events that are applied, while their tables are in doubt.
+
+    `replayed` are those that the last process had not applied.
+    """
 
     def __init__(self, instance: Instance, catalog: Catalog) -> None:
         self._instance = instance
@@ -37,6 +40,7 @@ class Outbox:
         self._applied: list[str] = []
         self._late: list[Event] = []
         self._settling: tuple[Event, ...] = ()
+        self.replayed: tuple[Event, ...] = ()
         self.after: Callable[[Sequence[Event]], None] = lambda events: None
         instance.acquire_and(self._prepare)
 
@@ -49,6 +53,7 @@ class Outbox:
         cursor.run(f"ALTER TABLE {TABLE} ADD COLUMN IF NOT EXISTS detail VARCHAR DEFAULT ''")
         left = [Event(*row) for row in cursor.rows(f"FROM {TABLE}")]
         if left:
+            self.replayed = tuple(left)
             self.apply(left)
             self.remove_applied()
 

@@ -274,10 +274,16 @@ class SettingValues:
 
     pii_scan: str = _row(
         "off",
-        "When tables are scanned for personal data. made: as part of registering, making or loading them. off: when"
-        " somebody calls scan_pii.",
+        "When tables are scanned for personal data. made: as part of registering, making or loading them. background:"
+        " soon after, one at a time, all rows of text. off: when somebody calls scan_pii.",
         reload="live",
-        choices=("off", "made"),
+        choices=("off", "made", "background"),
+    )
+    pii_rescan_s: float = _row(
+        60.0,
+        "How long after a write into a table that was scanned it is scanned again in the background, where pii_scan is"
+        " not off. 0: never.",
+        reload="live",
     )
     pii_literals: str = _row(
         "off",

@@ -36,6 +36,7 @@ from neurolake.history import History, state_of
 from neurolake.home import Home
 from neurolake.outbox import Outbox
 from neurolake.pii import literals
+from neurolake.pii.background import Background
 from neurolake.query import Alive, Kind, Plan, Principal, Request, Values, Versions, evolve, new_query_id
 from neurolake.result import Limits, Result
 from neurolake.session import Session
@@ -85,7 +86,7 @@ class Engine:
         self.governance.unsettled = self.outbox.in_doubt
         self.governance.derived = lambda name: name in self.catalog.views
         self.catalog.know(invoker.texts(self.instance))
-        self.outbox.after = self._look_at_written
+        self.background = Background(self)
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
         self.logins = Logins(self.users, self.tokens, settings, self.governance, self.metrics)
@@ -101,6 +102,9 @@ class Engine:
         self._looked: dict[Name, float] = {}
         self._closed = False
         self._limits = self._limits_under(settings)
+        self.outbox.after = self._look_at_written
+        self._look_at_written(self.outbox.replayed)
+        self.background.start()
         atexit.register(self.close)  # who forgets to close loses nothing, and no connection outlives the interpreter
         if self.store.gap:
             logger.warning("the machine went down while this lake was open: the last moment of history may be missing")
@@ -108,7 +112,7 @@ class Engine:
     def _look_at_written(self, events: Sequence[Event]) -> None:
         if any(changes_tables(event.verb) for event in events):
             self.catalog.know(invoker.texts(self.instance))
-        if self.settings.pii_scan == "made":
+        if self.settings.pii_scan != "off":
             from neurolake.pii.watch import after_writes
 
             after_writes(self, events)
@@ -470,6 +474,7 @@ class Engine:
                 return
             self._closed = True
         atexit.unregister(self.close)
+        self.background.close()
         self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
         self.activities.close()

@@ -7,7 +7,7 @@ which policies it meets.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from neurolake import errors
@@ -42,6 +42,7 @@ class Classification:
         *,
         principal: Principal = OWNER,
         query_id: str = "",
+        still: Callable[[], bool] = lambda: True,
     ) -> None:
         """Keep what a scan of these columns has found: they count as scanned from now on.
 
@@ -54,12 +55,21 @@ class Classification:
             findings: what was found in them.
             principal: who had it scanned.
             query_id: the statement that did.
+            still: whether the table is still the one that was scanned. Asked while no change of a table can be noted,
+                so that whatever replaces it later closes it again.
+
+        Raises:
+            Unavailable: it is not.
         """
         found = [one for one in findings if one.entity is not None]
         name, now = table.fold(), time.time()
         with self._governance.change(
             "scan", principal, query_id, table=str(table), columns=len(columns), findings=len(found)
         ) as db:
+            if not still():
+                raise errors.Unavailable(
+                    f"{table} has changed while it was scanned.", code="table_changing", next_step="Scan it again."
+                )
             for column, data_type in columns.items():
                 key = (*name, column.casefold())
                 db.execute(f"DELETE FROM findings WHERE {_WHERE} AND status = 'auto'", key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurolake._duckdb import Cursor
@@ -64,13 +64,19 @@ class Verdict:
         return self.confidence + (0.2 if self.said else 0.0), self.said
 
 
-def classify(cursor: Cursor, leaves: Sequence[Leaf], custom: Mapping[str, Kind] | None = None) -> list[Verdict]:
+def classify(
+    cursor: Cursor,
+    leaves: Sequence[Leaf],
+    custom: Mapping[str, Kind] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Verdict]:
     """The verdicts on all leaves of a sample: at most one for each.
 
     Args:
         cursor: for the native counts.
         leaves: of one table.
         custom: kinds of the lake's own, beside the known ones.
+        check: is called before each leaf, and raises where somebody has stopped the scan.
     """
     kinds = {**KINDS, **(custom or {})}
     titles = [read(leaf.path) for leaf in leaves]
@@ -88,6 +94,7 @@ def classify(cursor: Cursor, leaves: Sequence[Leaf], custom: Mapping[str, Kind] 
     )
     verdicts = []
     for place, (leaf, title) in enumerate(zip(leaves, titles, strict=True)):
+        check()
         candidates = [
             found
             for entity, kind in kinds.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -67,6 +68,11 @@ def _found(column: str, entity: str, pattern: str) -> str:
     return f"{{'n': count(*) FILTER ({test}), 'some': list_slice({few}, 1, {CANDIDATES_MAX})}}"
 
 
+def _added(before: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, object]:
+    some = [*(before["some"] or ()), *(here["some"] or ())]
+    return {"n": before["n"] + here["n"], "some": some[:CANDIDATES_MAX] or None}
+
+
 def _confirmed(cells: Sequence[Mapping[str, object]]) -> dict[str, int]:
     hits = {}
     for (entity, _), cell in zip(INSIDE.items(), cells, strict=True):
@@ -84,12 +90,12 @@ def _evidence(hits: Mapping[str, int], cells: int) -> str:
     return "in text: " + ", ".join(f"{entity} {number / max(1, cells):.4f}" for entity, number in hits.items())
 
 
-def whole(cursor: Cursor, relation: str, columns: Sequence[str]) -> list[tuple[str, float, str, int]]:
+def whole(cursor: Cursor, pieces: Iterable[str], columns: Sequence[str]) -> list[tuple[str, float, str, int]]:
     """Look into every row of columns of text, inside DuckDB, in one pass.
 
     Args:
         cursor: where it runs.
-        relation: the table, as SQL.
+        pieces: the table, as SQL of one relation or of several with some of its rows each.
         columns: columns of type VARCHAR.
 
     Returns:
@@ -101,10 +107,15 @@ def whole(cursor: Cursor, relation: str, columns: Sequence[str]) -> list[tuple[s
     counted = [_found(name, entity, pattern) for name in names for entity, pattern in INSIDE.items()]
     # One expression for everything decides about a row; the rows that pass, a few, are asked about each kind.
     any_hit = " OR ".join(f"regexp_matches({name}, {literal(SECRETS_OF_TEXT)})" for name in names)
-    (row,) = cursor.rows(
-        f"SELECT {', '.join(counted)} FROM (SELECT {', '.join(names)} FROM {relation} WHERE {any_hit})"
-    )
-    (filled,) = cursor.rows(f"SELECT {', '.join(f'count({name})' for name in names)} FROM {relation}")
+    row: list[Mapping[str, object]] = [{"n": 0, "some": None}] * len(counted)
+    filled = [0] * len(names)
+    for piece in pieces:
+        (hits_here,) = cursor.rows(
+            f"SELECT {', '.join(counted)} FROM (SELECT {', '.join(names)} FROM {piece} WHERE {any_hit})"
+        )
+        (filled_here,) = cursor.rows(f"SELECT {', '.join(f'count({name})' for name in names)} FROM {piece}")
+        row = [_added(before, here) for before, here in zip(row, hits_here, strict=True)]
+        filled = [before + here for before, here in zip(filled, filled_here, strict=True)]
     width = len(INSIDE)
     found = []
     for place, column in enumerate(columns):

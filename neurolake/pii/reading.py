@@ -13,18 +13,20 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor
 from neurolake.sources import relation
-from neurolake.sql.text import Name, columns, literal
+from neurolake.sql.text import Name, columns, literal, quote
 
 if TYPE_CHECKING:
     from neurolake.activity import Activity
     from neurolake.catalog import Source
     from neurolake.engine import Engine
 
-__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "read", "short"]
+__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "identity", "pieces", "read", "short"]
 
 SPOTS = 8
 SPOT_ROWS = 125
 """Eight runs of 125 rows: what is personal is so in nearly every cell, and sparse data is another pass's work."""
+PIECE_ROWS = 122_880
+"""A row group of the engine's own tables."""
 COLUMNS_AT_ONCE = 12
 FILES_MAX = SPOTS
 """Files of one source that are opened."""
@@ -70,6 +72,56 @@ def read(
     source = engine.catalog.sources.get(name.fold())
     with borrowed(engine, activity) as cursor:
         return _managed(cursor, name) if source is None else _source(engine, cursor, source, new_since)
+
+
+def identity(engine: Engine, name: Name) -> tuple[object, ...]:
+    """What differs as soon as another table stands under the name, or the same with other columns."""
+    if (source := engine.catalog.sources.get(name.fold())) is not None:
+        where = "WHERE table_schema = ? AND table_name = ?"
+        return tuple(engine.store.rows(f"SELECT location, registered_at FROM sources {where}", source.name))
+    sql = (
+        "SELECT table_oid, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
+        "AND lower(schema_name) = ? AND lower(table_name) = ? ORDER BY column_index"
+    )
+    return tuple(engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [CATALOG, *name.fold()])))
+
+
+def pieces(cursor: Cursor, engine: Engine, name: Name, texts: Sequence[str]) -> Iterator[str]:
+    """All rows of a relation in pieces of some ten thousand, each as SQL with these columns as text.
+
+    A piece is about what one thread of the engine reads at a time, so that a pass over them leaves it the others.
+    """
+    source = engine.catalog.sources.get(name.fold())
+    if source is None:
+        yield from _pieces_of_managed(cursor, name, texts)
+        return
+    engine.storage.refresh(source.location)
+    for file in files_of(cursor, source):
+        reader = _reader(source, file)
+        there = {column.casefold() for column in cursor.bind(f"SELECT * FROM {reader}").names}
+        shown = ", ".join(
+            f"CAST({quote(text) if text.casefold() in there else 'NULL'} AS VARCHAR) AS {quote(text)}"
+            for text in texts
+        )  # fmt: skip
+        if source.format != "parquet":
+            yield f"(SELECT {shown} FROM {reader})"
+            continue
+        rows = cursor.rows(f"SELECT num_rows FROM parquet_file_metadata({literal(file)})")[0][0]
+        numbered = _reader(source, file, ", file_row_number := true")
+        for start in range(0, rows, PIECE_ROWS):
+            here = f"file_row_number BETWEEN {start} AND {start + PIECE_ROWS - 1}"
+            yield f"(SELECT {shown} FROM {numbered} WHERE {here})"
+
+
+def _pieces_of_managed(cursor: Cursor, name: Name, texts: Sequence[str]) -> Iterator[str]:
+    sql = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? AND lower(table_name) = ?"
+    if not cursor.rows(sql, [CATALOG, *name.fold()]):  # a view has no numbers of rows
+        yield name.sql()
+        return
+    ((last,),) = cursor.rows(f"SELECT max(rowid) FROM {name.sql()}")
+    for start in range(0, 0 if last is None else last + 1, PIECE_ROWS):
+        here = f"rowid BETWEEN {start} AND {start + PIECE_ROWS - 1}"
+        yield f"(SELECT {columns(texts)} FROM {name.sql()} WHERE {here})"
 
 
 def _managed(cursor: Cursor, name: Name) -> Sample:

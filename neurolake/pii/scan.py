@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ def scan(
     full: bool = False,
     only_new: bool = False,
     activity: Activity | None = None,
+    pause: Callable[[], None] | None = None,
 ) -> Scanned:
     """Classify every column of a table, view or source, and record it.
 
@@ -56,28 +57,32 @@ def scan(
         full: read every row of text columns too, for personal data that only few rows hold.
         only_new: of a source that was scanned before, look only at files that have come since.
         activity: the statement that asked, which may be cancelled.
+        pause: is called between pieces of a full pass, which then reads them one by one.
 
     Raises:
         NotFound: there is no such table.
+        Unavailable: it was replaced or altered meanwhile.
     """
+    before = reading.identity(engine, name)
     seen = _files_seen(engine, name) if only_new else None
     sample = reading.read(engine, name, seen, activity)
     leaves = samples.leaves(sample.rows)
     kinds = custom.load(engine)
     with reading.borrowed(engine, activity) as cursor:
-        verdicts = classify.classify(cursor, leaves, kinds)
+        verdicts = classify.classify(cursor, leaves, kinds, activity.check if activity else lambda: None)
         verdicts += sparse(cursor, leaves, verdicts)
     findings = findings_of(name, verdicts)
     if full:
         with reading.borrowed(engine, activity) as cursor:
-            findings += _in_every_row(engine, cursor, name, sample.types, findings)
+            findings += _in_every_row(engine, cursor, name, sample.types, findings, pause)
     if (
         sample.rows.num_rows
     ):  # an empty table was not looked at: what comes into it stays closed until a scan has seen it
-        kept = _kept(engine, name, findings) if seen else []
+        kept = [] if full else _kept(engine, name, findings, None if seen else sample.rows.num_rows)
         engine.governance.classification.record(
-            name, sample.types, [*findings, *kept], principal=principal, query_id=query_id
-        )
+            name, sample.types, [*findings, *kept], principal=principal, query_id=query_id,
+            still=lambda: reading.identity(engine, name) == before,
+        )  # fmt: skip
         _note_files(engine, name, sample.files)
     return Scanned(name, sample.types, findings, sample.rows.num_rows)
 
@@ -99,25 +104,42 @@ def findings_of(table: Name, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]
 
 
 def _in_every_row(
-    engine: Engine, cursor: Cursor, name: Name, types: Mapping[str, str], findings: Sequence[Finding]
+    engine: Engine,
+    cursor: Cursor,
+    name: Name,
+    types: Mapping[str, str],
+    findings: Sequence[Finding],
+    pause: Callable[[], None] | None,
 ) -> tuple[Finding, ...]:
     known = {one.column for one in findings}
     texts = [column for column, kind in types.items() if kind == "VARCHAR" and column not in known]
-    source = engine.catalog.sources.get(name.fold())
-    read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
+    if pause is None:
+        source = engine.catalog.sources.get(name.fold())
+        read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
+        relations: Iterable[str] = (read,)
+    else:
+        relations = _paused(reading.pieces(cursor, engine, name, texts), pause)
     return tuple(
         Finding(name, column, FREE_TEXT, 0.75, evidence, share, cells, DETECTOR)
-        for column, share, evidence, cells in whole(cursor, read, texts)
+        for column, share, evidence, cells in whole(cursor, relations, texts)
     )
 
 
-def _kept(engine: Engine, name: Name, new: Sequence[Finding]) -> list[Finding]:
-    """What the older files showed: new ones add to it and take nothing away."""
+def _paused(pieces: Iterable[str], pause: Callable[[], None]) -> Iterator[str]:
+    for piece in pieces:
+        pause()
+        yield piece
+
+
+def _kept(engine: Engine, name: Name, new: Sequence[Finding], rows: int | None) -> list[Finding]:
+    """What looks at other files (`rows` None) or at every row showed: a sample adds to it and takes nothing away."""
     have = {(one.column.casefold(), one.entity) for one in new}
     return [
         one
         for one in engine.governance.classification.findings(name)
-        if one.status == "auto" and (one.column.casefold(), one.entity) not in have
+        if one.status == "auto"
+        and (rows is None or (one.entity == FREE_TEXT and one.sample_size > rows))
+        and (one.column.casefold(), one.entity) not in have
     ]
 
 

@@ -1,4 +1,4 @@
-"""Scan what has just been made, where the setting `pii_scan` says so: a table is looked at before roles may see it."""
+"""Have scanned what has just been made or written, as `pii_scan` says: a table is looked at before roles may see it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neurolake.catalog import Event
     from neurolake.engine import Engine
 
-__all__ = ["after_writes", "scan_made"]
+__all__ = ["after_writes", "look"]
 
 logger = logging.getLogger("neurolake")
 
@@ -27,17 +27,25 @@ WRITING = ("INSERT", "COPY", "MERGE", "UPDATE", "ALTER TABLE")
 
 
 def after_writes(engine: Engine, events: Iterable[Event]) -> None:
-    """Scan the tables of committed writes: new ones, and those that have a column nobody has looked at."""
-    if engine.settings.pii_scan != "made":
-        return
+    """Look at the tables of committed writes: new ones and those with a column nobody has looked at; others later."""
     for event in events:
         for name in names(event.object):
             made = event.verb in MAKING and name not in engine.catalog.views  # which are as open as what they read
             if made or (event.verb in WRITING and _is_open(engine, name)):
-                scan_made(engine, name, event.user_name, event.query_id)
+                look(engine, name, event.user_name, event.query_id)
+            elif event.verb in WRITING:
+                engine.background.later(name, event.user_name)
 
 
-def scan_made(engine: Engine, name: Name, user_name: str, query_id: str) -> None:
+def look(engine: Engine, name: Name, user_name: str, query_id: str) -> None:
+    """Scan a table now, or have it scanned in the background, as the setting says."""
+    if engine.settings.pii_scan == "background":
+        engine.background.add(name, user_name)
+    elif engine.settings.pii_scan == "made":
+        _scan(engine, name, user_name, query_id)
+
+
+def _scan(engine: Engine, name: Name, user_name: str, query_id: str) -> None:
     """Scan one table. What was written is written: a scan that fails is logged, and the columns stay closed."""
     try:
         scan(engine, name, principal=Principal(user_name, "", is_admin=True), query_id=query_id)

@@ -49,10 +49,10 @@ def register(
     engine.catalog.add(Source(
         full, source.location, source.format, source.options, columns, source.registered_at, source.registered_by
     ))  # fmt: skip
-    if engine.settings.pii_scan == "made":
-        from neurolake.pii.watch import scan_made
+    if engine.settings.pii_scan != "off":
+        from neurolake.pii.watch import look
 
-        scan_made(engine, full, context.principal.name, context.query_id)
+        look(engine, full, context.principal.name, context.query_id)
     return pa.table(
         {
             "name": [str(full)],
