@@ -99,7 +99,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 
     if kind is Kind.WRITE:
         return governed_writes.write(engine, draft, activity)
-    if kind is Kind.DDL and draft.verb in ("CREATE", "DROP"):
+    if kind is Kind.DDL and draft.verb in ("CREATE", "DROP", "ALTER"):
         return governed_ddl.define(engine, draft, activity)
     raise gate.denied(f"{draft.verb} statements", code="statement_denied")
 

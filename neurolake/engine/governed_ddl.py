@@ -13,46 +13,48 @@ from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.query import Plan, evolve
-from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, split_identifier
+from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote, split_identifier
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
     from neurolake.session import Session
 
-_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
-_FULL = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+FULL = rf"{NAME}(?:\s*\.\s*{NAME})*"
 _CREATE_AS = re.compile(
     rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?TABLE\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{_FULL})\s+AS\s+(?P<query>.*)\Z",
+    rf"(?P<name>{FULL})\s+AS\s+(?P<query>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _CREATE = re.compile(
     rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?TABLE\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{_FULL})\s*\((?P<columns>[^()]*(?:\([^()]*\)[^()]*)*)\)\s*\Z",
+    rf"(?P<name>{FULL})\s*\((?P<columns>[^()]*(?:\([^()]*\)[^()]*)*)\)\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _COLUMN = re.compile(
-    rf"\s*(?P<name>{_NAME})\s+(?P<type>.*?)(?P<rest>(?:\s+(?:NOT\s+NULL|NULL|PRIMARY\s+KEY|UNIQUE))*)\s*\Z",
+    rf"\s*(?P<name>{NAME})\s+(?P<type>.*?)(?P<rest>(?:\s+(?:NOT\s+NULL|NULL|PRIMARY\s+KEY|UNIQUE))*)\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _CREATE_VIEW = re.compile(
     rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?VIEW\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{_FULL})\s*(?P<aliases>\(\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\)\s*)?\bAS\b(?P<query>.*)\Z",
+    rf"(?P<name>{FULL})\s*(?P<aliases>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\)\s*)?\bAS\b(?P<query>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_DROP = re.compile(
-    rf"\s*DROP\s+(?P<kind>TABLE|VIEW)\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{_FULL})\s*\Z", re.IGNORECASE
-)
-_TYPE = re.compile(r"SELECT CAST\(NULL AS (.*)\)\Z", re.DOTALL)
+_DROP = re.compile(rf"\s*DROP\s+(?P<kind>TABLE|VIEW)\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{FULL})\s*\Z", re.IGNORECASE)
+_TYPE = re.compile(r"CAST\(NULL AS (.*)\)\Z", re.DOTALL)
 
 
 def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
-    """CREATE TABLE, with a query or with columns, CREATE VIEW, and DROP of either.
+    """CREATE TABLE, with a query or with columns, CREATE VIEW, DROP of either, and ALTER TABLE.
 
     Raises:
         AccessDenied: the role may not, or the statement is another.
     """
     draft = evolve(draft, home=governed.at_home(draft))
+    if draft.verb == "ALTER":
+        from neurolake.engine import governed_alter
+
+        return governed_alter.define(engine, draft, activity)
     if (match := _DROP.match(draft.text)) is not None:
         return _drop(engine, draft, activity, match)
     patterns = (_CREATE_AS, _CREATE, _CREATE_VIEW)
@@ -84,7 +86,6 @@ def _create(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str
 
 def _made(engine: Engine, draft: Plan, match: re.Match[str]) -> tuple[str, str]:
     """The name of the table or view to be made, and the SQL of it."""
-    session, principal = draft.request.session, draft.request.principal
     parts = split_identifier(match["name"])
     if parts[-1].casefold().startswith(RESERVED):
         raise errors.InvalidRequest(
@@ -95,13 +96,23 @@ def _made(engine: Engine, draft: Plan, match: re.Match[str]) -> tuple[str, str]:
         if [part.casefold() for part in parts[:-1]] not in ([], ["temp"], ["temp", "main"]):
             raise gate.denied("a temporary table in a schema", code="statement_denied")
         return parts[-1], f"temp.main.{quote(parts[-1])}"
-    name = _lake_name(parts, session)
-    if not engine.access.may(principal, "create", Object.of(name)):
-        raise no_privilege("create", str(name), principal.role)
+    name = lake_name(parts, draft.request.session)
+    may_make(engine, draft, name)
+    return name.table, name.sql()
+
+
+def may_make(engine: Engine, draft: Plan, name: Name) -> None:
+    """Refuse a name under which the role may make nothing.
+
+    Raises:
+        AccessDenied: it has no such privilege.
+        AlreadyExists: a source has the name, or a table one that counts as the same.
+    """
+    if not engine.access.may(draft.request.principal, "create", Object.of(name)):
+        raise no_privilege("create", str(name), draft.request.principal.role)
     check_spelling(engine, name)
     if name.fold() in engine.catalog.sources:
         raise errors.AlreadyExists(f"A source named {name} exists already.", next_step="Choose another name.")
-    return name.table, name.sql()
 
 
 def check_spelling(engine: Engine, name: Name) -> None:
@@ -125,7 +136,12 @@ def _ascii_folded(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 
-def _lake_name(parts: list[str], session: Session) -> Name:
+def lake_name(parts: list[str], session: Session) -> Name:
+    """The table of the lake that these parts of a name mean.
+
+    Raises:
+        AccessDenied, InvalidRequest: they mean something else.
+    """
     if len(parts) == 3 and parts[0].casefold() == "lake":
         parts = parts[1:]
     if len(parts) > 2:
@@ -145,20 +161,47 @@ def _columns(engine: Engine, text: str) -> str:
         match = _COLUMN.match(part)
         if match is None:
             raise gate.denied("this form of a column", code="statement_denied")
-        tree = engine.serialise(f"SELECT CAST(NULL AS {match['type']}\n)")
-        printed, _, _ = gating.mapped_tree(engine, tree, _nothing, "main")
-        kind = _TYPE.match(printed)
-        items = tree["statements"][0]["node"]["select_list"]
-        if kind is None or len(items) != 1 or items[0]["class"] != "CAST" or items[0]["alias"]:
-            raise gate.denied("this form of a column", code="statement_denied")
         (name,) = split_identifier(match["name"])
         rest = " ".join(match["rest"].upper().split())
-        made.append(f"{quote(name)} {kind[1]} {rest}".rstrip())
+        made.append(f"{quote(name)} {column_type(engine, match['type'])} {rest}".rstrip())
     return ", ".join(made)
 
 
+def column_type(engine: Engine, text: str) -> str:
+    """The SQL of a type: one of the engine's own.
+
+    Raises:
+        AccessDenied: it is none, or something else stands there.
+    """
+    node, printed = expression(engine, f"CAST(NULL AS {text}\n)")
+    kind = _TYPE.match(printed)
+    if kind is None or node["class"] != "CAST":
+        raise gate.denied("this form of a column", code="statement_denied")
+    return kind[1]
+
+
+def expression(engine: Engine, text: str) -> tuple[gate.Node, str]:
+    """The tree of one expression that reads no table, and its text as the engine prints it.
+
+    Raises:
+        AccessDenied: it holds what governed roles may not use, or something else stands there.
+    """
+    tree = engine.serialise(f"SELECT {text}\n")
+    printed, tree, _ = gating.mapped_tree(engine, tree, _nothing, DEFAULT_SCHEMA)
+    node = tree["statements"][0]["node"]
+    alone = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY" and len(node["select_list"]) == 1
+    if not alone or node["select_list"][0]["alias"] or _more(node):
+        raise gate.denied("anything but one expression here", code="statement_denied")
+    return node["select_list"][0], printed.removeprefix("SELECT ")
+
+
+def _more(node: gate.Node) -> bool:
+    keys = ("modifiers", "where_clause", "group_expressions", "group_sets", "having", "sample", "qualify")
+    return any(node[key] for key in keys) or bool(node["cte_map"]["map"])
+
+
 def _nothing(path: gate.Path) -> gate.Path:
-    raise gate.denied("a table in the type of a column", code="statement_denied")
+    raise gate.denied("a table in a type or a default", code="statement_denied")
 
 
 def _drop(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str]) -> Plan:
@@ -168,7 +211,7 @@ def _drop(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str])
     if temporary is not None:
         sql = f"temp.main.{quote(temporary)}"
     else:
-        name = _lake_name(parts, session)
+        name = lake_name(parts, session)
         if not engine.access.may(principal, "create", Object.of(name)):
             raise no_privilege("create", str(name), principal.role)
         sql = name.sql()
