@@ -152,6 +152,8 @@ class Plan:
     sources: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     """The statements of a script."""
+    opened: tuple[Any, ...] = ()
+    """What must be kept as long as the plan: files that the text reads go with it."""
     ruling: Any = None
     detail: Any = None
     """What one kind needs beyond the rest: a procedure's call, an EXPLAIN's inner plan, the settings to change."""

@@ -11,6 +11,7 @@ from neurolake.backup.service import Backups
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
+    from neurolake.backup.repository import Repository
     from neurolake.engine import Engine
     from neurolake.query import Request
 
@@ -23,8 +24,10 @@ _ANY = re.compile(_NAME, re.IGNORECASE)
 _SKIPPED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-def replace_at(engine: Engine, request: Request, text: str) -> str:
+def replace_at(engine: Engine, request: Request, text: str) -> tuple[str, tuple[Repository, ...]]:
     """The text with every `neurolake.at(…)` replaced by a SELECT over the snapshot's files.
+
+    Also the repositories whose files were opened for it: they stay readable as long as those are kept.
 
     Raises:
         AccessDenied: only an administrator reads snapshots: their files hold what policies mask.
@@ -39,7 +42,7 @@ def replace_at(engine: Engine, request: Request, text: str) -> str:
     named = [match for match in _ANY.finditer(text) if stands(match.start())]
     calls = [match for match in _CALL.finditer(text) if stands(match.start())]
     if not named:
-        return text
+        return text, ()
     if not request.principal.is_admin:
         raise errors.AccessDenied("Only an administrator may read snapshots.")
     if len(calls) != len(named):
@@ -48,13 +51,14 @@ def replace_at(engine: Engine, request: Request, text: str) -> str:
             next_step="Write neurolake.at('orders', '2026-11-23'), or with a snapshot's id.",
         )  # fmt: skip
     backups = Backups(engine, request.query_id, request.principal.name)
+    opened: list[Repository] = []
     for match in reversed(calls):
         table, wanted = (part.replace("''", "'") for part in match.groups())
-        text = f"{text[: match.start()]}({_select(backups, table, wanted)}){text[match.end() :]}"
-    return text
+        text = f"{text[: match.start()]}({_select(backups, table, wanted, opened)}){text[match.end() :]}"
+    return text, tuple(opened)
 
 
-def _select(backups: Backups, table: str, wanted: str) -> str:
+def _select(backups: Backups, table: str, wanted: str, opened: list[Repository]) -> str:
     repository, manifest = backups.manifest(wanted)
     found = manifest.table(Name.parse(table))
     if found is None or manifest.kind == "schema":
@@ -65,4 +69,7 @@ def _select(backups: Backups, table: str, wanted: str) -> str:
         )
     for part in found.parts:
         repository.check_there(part)
-    return select_of(found, [repository.readable(part) for part in found.parts])
+    files = [repository.readable(part) for part in found.parts]
+    if None in files:
+        opened.append(repository)
+    return select_of(found, [f or str(repository.fetch(p)) for f, p in zip(files, found.parts, strict=True)])

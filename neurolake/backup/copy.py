@@ -26,7 +26,7 @@ def copy(source: Repository, target: Repository, manifest: Manifest, check: Call
     staging = target.files.staging / secrets.token_hex(8)
     with target.in_use("create"):
         reached("create.begun")
-        there, bytes_new = _there(target), 0
+        there, bytes_new = target.sizes(), 0
         with mapped(staging):
             staging.mkdir(parents=True, mode=0o700)
         try:
@@ -43,9 +43,3 @@ def copy(source: Repository, target: Repository, manifest: Manifest, check: Call
             shutil.rmtree(staging, ignore_errors=True)
         target.publish(manifest)
     return bytes_new
-
-
-def _there(target: Repository) -> dict[str, int]:
-    """The files that a listing shows and a snapshot needs. The others a listing may show although they are gone."""
-    needed = {file for manifest in target.whole() for file in manifest.files()}
-    return {file: size for file, size in target.sizes().items() if file in needed}

@@ -58,6 +58,10 @@ class Folder:
     def release(self, key: str) -> None:
         """Nothing was copied, and nothing is to go."""
 
+    def names(self, key: str) -> tuple[str, ...]:
+        """What a listing calls the file: its key."""
+        return (key,)
+
     def readable(self, key: str) -> str:
         """What the engine opens the file by."""
         return str(self.path / key)

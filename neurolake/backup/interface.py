@@ -89,6 +89,10 @@ class LakeBackups:
         rows: Rows = self._lake.call("unmount_snapshot", snapshot).to_pylist()
         return rows
 
+    def rotate(self) -> Rows:
+        """Seal with the first of `snapshot_keys` what the others have sealed."""
+        return self._call("rotate_snapshot_keys")
+
     def prune(self, *, dry_run: bool = True) -> Rows:
         """Remove what no setting keeps, or only say what would go."""
         return self._call("prune_snapshots", dry_run=dry_run)

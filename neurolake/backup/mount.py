@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG
 from neurolake.backup.definitions import MOUNT_PREFIX
+from neurolake.backup.folder import mapped
 from neurolake.backup.manifest import Manifest, Part, TableEntry
 from neurolake.backup.restore import Restored, select_of
 from neurolake.sql.text import Name, literal, quote
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
     from neurolake.backup.repository import Repository
 
-__all__ = ["mount", "mounted", "schema_of", "unmount"]
+__all__ = ["clear", "mount", "mounted", "reach", "schema_of", "unmount"]
+
+OPENED = "mounts"
+"""A folder of the home: the files of mounted snapshots that the engine cannot read where they lie."""
 
 
 def schema_of(snapshot_id: str) -> str:
@@ -38,6 +44,30 @@ def view_name(manifest: Manifest, table: TableEntry) -> Name:
     """What a table is called in a mounted snapshot: tables of other schemas than main get theirs before their name."""
     own = table.schema == "main"
     return Name(schema_of(manifest.snapshot_id), table.name if own else f"{table.schema}_{table.name}")
+
+
+def reach(repository: Repository, home: Path, snapshot_id: str) -> Callable[[Part], str]:
+    """What gives the place where the engine reads a part; sealed ones are opened into the home, as long as needed."""
+    folder = home / OPENED / snapshot_id
+
+    def find(part: Part) -> str:
+        if (where := repository.readable(part)) is not None:
+            return where
+        opened = folder / f"{part.file}.parquet"
+        with mapped(folder):
+            if not opened.exists():
+                folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+                repository.fetch(part).replace(opened)
+        return str(opened)
+
+    return find
+
+
+def clear(home: Path, mounted: Collection[str]) -> None:
+    """Remove the opened files of snapshots that are mounted no longer."""
+    for folder in (home / OPENED).glob("*"):
+        if folder.name not in mounted:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def mount(cursor: Cursor, repository: Repository, manifest: Manifest, reach: Callable[[Part], str]) -> Restored:

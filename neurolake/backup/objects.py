@@ -59,6 +59,10 @@ class ObjectFiles:
     def _copy(self, key: str) -> Path:
         return self._folder / key.rpartition("/")[2]
 
+    def names(self, key: str) -> tuple[str, ...]:
+        """What a listing calls the object: its key."""
+        return (key,)
+
     def readable(self, key: str) -> str:
         """The object's URL: the engine reads it where it lies."""
         return self._objects.url(key)

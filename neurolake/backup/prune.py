@@ -107,7 +107,9 @@ def _mounted(kept: Kept, mounted: Collection[str]) -> Kept:
 def _unneeded(repository: Repository, staying: list[Manifest]) -> list[tuple[str, int]]:
     from neurolake.backup.repository import file_key
 
-    needed = {file_key(file) for manifest in staying for file in manifest.files()}
+    needed = {
+        name for manifest in staying for file in manifest.files() for name in repository.files.names(file_key(file))
+    }
     return [(key, size) for key, size in repository.files.keys("data") if key not in needed]
 
 

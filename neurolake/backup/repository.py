@@ -26,6 +26,7 @@ from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Manifest, Part, in_order
 from neurolake.backup.presence import AT_WORK, has_ended, own_note
+from neurolake.backup.sealed import SEALED, needs_key
 
 __all__ = ["Files", "Repository", "file_key"]
 
@@ -59,8 +60,11 @@ class Files(Protocol):
     def release(self, key: str) -> None:
         """The local copy that `local` made, if it made one, is needed no more."""
 
-    def readable(self, key: str) -> str:
-        """What the engine opens the file by."""
+    def names(self, key: str) -> tuple[str, ...]:
+        """What a listing may call the file."""
+
+    def readable(self, key: str) -> str | None:
+        """What the engine opens the file by; None where it cannot open it where it lies."""
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
         """(key, size) of every file below a folder."""
@@ -99,6 +103,8 @@ class Repository:
     def __init__(self, files: Files) -> None:
         self.files = files
         self.location = files.location
+        self.unread: dict[str, errors.NeuroLakeError] = {}
+        """Why snapshots that are there could not be read."""
         self._known: dict[str, Manifest] = {}
         self._notes: dict[str, tuple[dict[str, Any], float]] = {}
 
@@ -106,13 +112,20 @@ class Repository:
 
     def ids(self) -> list[str]:
         """The snapshots that are there, oldest first."""
-        keys = (key for key, _ in self.files.keys("snapshots"))
+        keys = [key for key, _ in self.files.keys("snapshots")]
+        if any(key.endswith(SEALED) for key in keys):
+            raise needs_key(self.location)
         names = (key.rpartition("/")[2].removesuffix(".json") for key in keys if key.endswith(".json"))
         return sorted(name for name in names if manifests.is_id(name))
 
     def holds(self, snapshot_id: str) -> bool:
         """Whether a snapshot is there, whatever the storage lists."""
-        return manifests.is_id(snapshot_id) and self.files.size(f"snapshots/{snapshot_id}.json") is not None
+        if not manifests.is_id(snapshot_id):
+            return False
+        found = self.files.size(f"snapshots/{snapshot_id}.json") is not None
+        if not found and self.files.size(f"snapshots/{snapshot_id}{SEALED}") is not None:
+            raise needs_key(self.location)
+        return found
 
     def manifest(self, snapshot_id: str) -> Manifest:
         """One snapshot's manifest.
@@ -142,7 +155,7 @@ class Repository:
                 found.append(self.manifest(snapshot_id))
             except errors.NotFound:
                 continue  # removed since it was listed
-            except (errors.SourceFailed, errors.NotSupported):
+            except (errors.SourceFailed, errors.NotSupported, errors.AccessDenied):
                 continue  # `verify` names it
         return in_order(found)
 
@@ -166,9 +179,13 @@ class Repository:
     # Files
 
     def sizes(self) -> dict[str, int]:
-        """The files that are there, by their hash."""
-        keys = self.files.keys("data")
-        return {key.rpartition("/")[2].removesuffix(".parquet"): size for key, size in keys}
+        """The files that are there and a snapshot needs, by their hash.
+
+        A listing may show others, although they are gone.
+        """
+        listed = dict(self.files.keys("data"))
+        needed = {file for manifest in self.whole() for file in manifest.files()}
+        return {file: listed[name] for file in needed for name in self.files.names(file_key(file)) if name in listed}
 
     def add(self, made: Path, digest: str, size: int, *, trusting: bool = True) -> bool:
         """Bring a file in under its hash; whether it was not there yet.
@@ -178,7 +195,7 @@ class Repository:
         """
         self.renew()
         there = self.files.size(file_key(digest)) == size
-        if there and (trusting or hash_of(self.files.local(file_key(digest))) == digest):
+        if there and (trusting or self._is_whole(digest)):
             made.unlink()
             self.files.rely_on(file_key(digest))
             return False
@@ -186,6 +203,16 @@ class Repository:
         self.files.adopt(file_key(digest), made)
         reached("create.after_file")
         return True
+
+    def _is_whole(self, digest: str) -> bool:
+        try:
+            return hash_of(self.files.local(file_key(digest))) == digest
+        except errors.SourceFailed as problem:
+            if problem.code != "snapshot_corrupt":
+                raise
+            return False
+        finally:
+            self.files.release(file_key(digest))
 
     def fetch(self, part: Part) -> Path:
         """A local path with a part's bytes, checked against its hash.
@@ -215,8 +242,8 @@ class Repository:
         if size != part.bytes:
             raise corrupt(part, f"it has {size:,} bytes where {part.bytes:,} were written")
 
-    def readable(self, part: Part) -> str:
-        """What the engine opens a part by."""
+    def readable(self, part: Part) -> str | None:
+        """What the engine opens a part by; None where it cannot open it where it lies, and must `fetch` it."""
         return self.files.readable(file_key(part.file))
 
     # Who works here

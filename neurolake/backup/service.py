@@ -22,9 +22,12 @@ from neurolake.backup.masked import Asked, create_masked
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.objects import ObjectFiles
 from neurolake.backup.prune import Pruned, prune, retention_of
-from neurolake.backup.repository import Repository, nothing, unknown
+from neurolake.backup.repository import Files, Repository, nothing, unknown
 from neurolake.backup.restore import Restored, Restoring, fetch_all, in_transaction, restore_into
+from neurolake.backup.rotate import Rotated, rotate
 from neurolake.backup.runs import Outcome
+from neurolake.backup.sealed import SealedFiles
+from neurolake.backup.sealing import Keyring
 from neurolake.backup.verify import Finding, verify
 from neurolake.sql.text import Name
 
@@ -82,10 +85,13 @@ class Backups:
         Raises:
             NotSupported: `repository_scheme`: nothing here writes to that kind of location.
         """
-        place = location or self.locations()[0]
+        files, keys = self._files(location or self.locations()[0]), self._engine.settings.snapshot_keys
+        return Repository(SealedFiles(files, Keyring.of(keys), self._engine.home.tmp) if keys else files)
+
+    def _files(self, place: str) -> Files:
         if "://" in place:
-            return Repository(ObjectFiles(self._engine.storage.objects(place.rstrip("/")), self._engine.home.tmp))
-        return Repository(Folder(Path(place).expanduser().absolute()))
+            return ObjectFiles(self._engine.storage.objects(place.rstrip("/")), self._engine.home.tmp)
+        return Folder(Path(place).expanduser().absolute())
 
     def recorded(self, job: str, mode: str, location: str | None) -> AbstractContextManager[dict[str, Outcome]]:
         """Record the block as a run of this statement, in one repository or in all. See `neurolake.backup.runs`."""
@@ -117,7 +123,8 @@ class Backups:
                     found.append((repository, snapshot_id, repository.manifest(snapshot_id)))
                 except errors.NotFound:
                     continue  # removed since it was listed
-                except (errors.SourceFailed, errors.NotSupported):
+                except (errors.SourceFailed, errors.NotSupported, errors.AccessDenied) as problem:
+                    repository.unread[snapshot_id] = problem
                     found.append((repository, snapshot_id, None))
         if len(problems) == len(repositories):
             raise problems[0]
@@ -148,6 +155,10 @@ class Backups:
             ][-1:]
         else:
             matching = [(repository, found) for repository, found, _ in there if found.startswith(wanted)]
+        unread = [problem for repository, _, _ in there for problem in repository.unread.values()]
+        sealed = next((problem for problem in unread if isinstance(problem, errors.AccessDenied)), None)
+        if not matching and sealed is not None:
+            raise sealed
         if not matching and wanted == "latest":
             raise nothing(", ".join(self.locations()) if location is None else location)
         if not matching or len({found for _, found in matching}) > 1:
@@ -301,15 +312,26 @@ class Backups:
             known.keep(kept.snapshot_id for kept in done.snapshots if kept.reasons)
         return repository, done
 
+    def rotate(self, location: str | None) -> list[Rotated]:
+        """Seal with the newest key what older ones have sealed. See `neurolake.backup.rotate`."""
+        return [rotate(repository, self._check) for repository in self._all(location)]
+
     def mount(self, wanted: str, location: str | None) -> tuple[Manifest, Restored]:
         """Show a snapshot as a schema of this lake."""
         repository, manifest = self.manifest(wanted, location)
-        done = self._changing(lambda cursor: mounting.mount(cursor, repository, manifest, repository.readable))
+        home = self._engine.home.path
+        reach = mounting.reach(repository, home, manifest.snapshot_id)
+        try:
+            done = self._changing(lambda cursor: mounting.mount(cursor, repository, manifest, reach))
+        finally:
+            mounting.clear(home, self._reading(mounting.mounted))
         return manifest, done
 
     def unmount(self, snapshot_id: str) -> Restored:
         """Take a mounted snapshot's schema away."""
-        return self._changing(lambda cursor: mounting.unmount(cursor, snapshot_id), verb="DROP VIEW")
+        done = self._changing(lambda cursor: mounting.unmount(cursor, snapshot_id), verb="DROP VIEW")
+        mounting.clear(self._engine.home.path, self._reading(mounting.mounted))
+        return done
 
     # How it is done
 

@@ -11,6 +11,7 @@ from neurolake.catalog.system_governance import TIME
 
 if TYPE_CHECKING:
     from neurolake.backup.manifest import Manifest
+    from neurolake.backup.repository import Repository
     from neurolake.procedures import Context
 
 SNAPSHOTS = pa.schema([
@@ -27,14 +28,21 @@ def snapshots(context: Context) -> list[tuple[Any, ...]]:
     from neurolake.backup.service import Backups
 
     found = Backups(context.engine, context.query_id, context.principal.name).snapshots()
-    return [row(repository.location, snapshot_id, manifest) for repository, snapshot_id, manifest in found]
+    return [listed(*one) for one in found]
 
 
-def row(repository: str, snapshot_id: str, manifest: Manifest | None) -> tuple[Any, ...]:
-    """One snapshot as a row; without a manifest it is damaged."""
+def listed(repository: Repository, snapshot_id: str, manifest: Manifest | None) -> tuple[Any, ...]:
+    """One snapshot as a row; without a manifest it is damaged, or sealed with a key that is not here."""
     if manifest is None:
-        return (snapshot_id, None, None, None, None, None, None, repository, "damaged", None)
+        problem = repository.unread.get(snapshot_id)
+        state = "sealed" if isinstance(problem, errors.AccessDenied) else "damaged"
+        return (snapshot_id, None, None, None, None, None, None, repository.location, state, None)
+    return row(repository.location, manifest)
+
+
+def row(repository: str, manifest: Manifest) -> tuple[Any, ...]:
+    """One snapshot that can be read as a row."""
     return (
-        snapshot_id, manifest.moment.timestamp(), manifest.kind, len(manifest.tables), manifest.rows, manifest.bytes,
-        manifest.bytes_new, repository, "complete", manifest.role,
+        manifest.snapshot_id, manifest.moment.timestamp(), manifest.kind, len(manifest.tables), manifest.rows,
+        manifest.bytes, manifest.bytes_new, repository, "complete", manifest.role,
     )  # fmt: skip

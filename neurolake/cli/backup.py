@@ -295,6 +295,22 @@ def prune(target: Target, dry_run: bool, repository: str | None, as_json: bool) 
 
 
 @backup.command(cls=Command)
+@_repo
+@on_a_lake
+def rotate(target: Target, repository: str | None, as_json: bool) -> None:
+    """Seal with the first of snapshot_keys what the others have sealed.
+
+    Then the others can be taken out of the setting.
+
+    \b
+      neurolake backup rotate
+    """
+    with target.open() as lake, Waiting("Sealing", lake):
+        rows = _call(lake, "rotate_snapshot_keys", repository=repository)
+    print_rows(rows, as_json)
+
+
+@backup.command(cls=Command)
 @click.argument("snapshot", metavar="ID")
 @click.option("--remove", is_flag=True, help="Take the schema away again.")
 @_repo

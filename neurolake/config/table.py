@@ -243,6 +243,12 @@ class SettingValues:
         "Where snapshots are kept; new ones go to each. Empty: the home's own folder `snapshots`.",
         reload="live",
     )
+    snapshot_keys: tuple[str, ...] = _row(
+        (),
+        "Keys that snapshots are sealed with: env:NAME or file:/path. The first seals, any opens. Empty: not sealed.",
+        reload="live",
+        secret=True,
+    )
     snapshot_keep_last: int = _row(7, "Prune keeps so many of the latest snapshots, and never none.", reload="live")
     snapshot_keep_hourly: int = _row(24, "Prune keeps the last snapshot of each of so many hours.", reload="live")
     snapshot_keep_daily: int = _row(14, "Prune keeps the last snapshot of each of so many days.", reload="live")

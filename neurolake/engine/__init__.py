@@ -221,6 +221,7 @@ class Engine:
             return evolve(known, request=request)
         plan = result_checks.announced(self, planning.plan(self, request, activity))
         own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
+        own = own or plan.opened
         if key is not None and plan.kind is Kind.SELECT and not own:
             self._plans[key] = plan
             while len(self._plans) > self.settings.plan_cache_entries:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurolake.engine import Engine
 
 SYSTEM_SCHEMAS = frozenset((RESERVED_SCHEMA, information.SCHEMA))
+_KEEPERS = ("VIEW", "MACRO", "FUNCTION")
 _OPAQUE = frozenset(("show", "query", "query_table"))
 """Words of statements that name relations where a parser sees none."""
 
@@ -92,7 +93,12 @@ def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool =
     if "at" in seen and RESERVED_SCHEMA in seen:
         from neurolake.backup.at import replace_at
 
-        draft = evolve(draft, text=replace_at(engine, draft.request, draft.text))
+        text, opened = replace_at(engine, draft.request, draft.text)
+        if opened and statements.made_of(text) in _KEEPERS:
+            raise errors.NotSupported(
+                "A view cannot keep what is read of a sealed snapshot.", next_step="Restore the table, or mount it."
+            )
+        draft = evolve(draft, text=text, opened=opened)
     from neurolake.sql import names
 
     lookup = _Lookup(engine, draft, activity, as_views=as_views)
@@ -103,7 +109,7 @@ def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool =
             hidden = name.table in session.temporary or name.schema != session.schema.casefold()
             if not hidden and words(name.table) <= seen:
                 lookup.read(source)
-    if lookup.relations and statements.made_of(draft.text) in ("VIEW", "MACRO", "FUNCTION"):
+    if lookup.relations and statements.made_of(draft.text) in _KEEPERS:
         raise errors.NotSupported(
             "A view cannot keep what this statement reads: a system table, or a source that only a function names.",
             next_step="Select from it by its name.",

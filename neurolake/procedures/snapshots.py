@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake.catalog.system import table
-from neurolake.catalog.system_snapshots import SNAPSHOTS, row
+from neurolake.catalog.system_snapshots import SNAPSHOTS, listed, row
 from neurolake.procedures import Context, procedure
 from neurolake.sql.text import Name
 
@@ -37,6 +37,7 @@ DIFFERENCES = pa.schema([
     ("added", pa.int64()), ("removed", pa.int64()), ("changed", pa.int64()),
 ])  # fmt: skip
 CHANGES = pa.schema([("change", pa.string()), ("before", pa.string()), ("after", pa.string())])
+ROTATED = pa.schema([("repository", pa.string()), ("files", pa.int64()), ("sealed", pa.int64())])
 PRUNED = pa.schema([
     ("repository", pa.string()), ("snapshot_id", pa.string()), ("created_at", pa.timestamp("us", tz="UTC")),
     ("action", pa.string()), ("reason", pa.string()), ("files", pa.int64()), ("bytes", pa.int64()),
@@ -75,7 +76,7 @@ def create_snapshot(
     for taken in everywhere:
         if taken.manifest is not None:
             shown = replace(taken.manifest, bytes_new=taken.bytes_new)
-            rows.append(row(taken.repository, shown.snapshot_id, shown))
+            rows.append(row(taken.repository, shown))
         elif taken.problem is not None:
             nothing = (None,) * 6
             rows.append((None, *nothing, taken.repository, f"failed: {taken.problem.code}", None))
@@ -89,7 +90,7 @@ def list_snapshots(context: Context, repository: str | None = None) -> pa.Table:
     The system table neurolake.snapshots shows those of the settings.
     """
     found = _backups(context).snapshots(repository)
-    return table([row(place.location, snapshot_id, manifest) for place, snapshot_id, manifest in found], SNAPSHOTS)
+    return table([listed(*one) for one in found], SNAPSHOTS)
 
 
 @procedure(SHOWN)
@@ -228,6 +229,12 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
     ]  # fmt: skip
     rows.append((place.location, None, None, gone, "files that no snapshot needs", done.files, done.bytes))
     return table(rows, PRUNED)
+
+
+@procedure(ROTATED)
+def rotate_snapshot_keys(context: Context, repository: str | None = None) -> pa.Table:
+    """Seal with the first of snapshot_keys what the others have sealed, so that those can be taken out of it."""
+    return table(_backups(context).rotate(repository), ROTATED)
 
 
 @procedure(RESTORED)

@@ -14,7 +14,17 @@ from neurolake import errors
 
 
 @pytest.fixture
-def lake(tmp_path: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str) -> Iterator[neurolake.Lake]:
+def keys() -> str:
+    """What snapshots are sealed with."""
+    return ""
+
+
+@pytest.fixture
+def lake(
+    tmp_path: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[neurolake.Lake]:
+    monkeypatch.setenv("A_KEY", "ab" * 32)
+    monkeypatch.setenv("NEUROLAKE_SNAPSHOT_KEYS", keys)
     s3_server.put(bucket, "here", b"1")  # buckets come into being with their first object
     home = tmp_path / "lake"
     with neurolake.connect(home) as first:
@@ -28,6 +38,7 @@ def lake(tmp_path: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str) -
         yield opened
 
 
+@pytest.mark.parametrize("keys", ["", "env:A_KEY"], ids=["plain", "sealed"])
 def test_a_repository_in_s3_does_what_a_folder_does(
     lake: neurolake.Lake, s3_server: S3Server, bucket: str, tmp_path: Path
 ) -> None:
@@ -47,7 +58,7 @@ def test_a_repository_in_s3_does_what_a_folder_does(
     lake.backups.unmount(first)
     assert [row["added"] for row in lake.backups.diff(first, second)] == [1]
     assert lake.backups.prune(dry_run=False)[-1]["files"] == 0
-    assert not list((tmp_path / "lake" / "tmp").glob("snapshot-*/*.parquet"))
+    assert not list((tmp_path / "lake" / "tmp").glob("*-*/*.parquet"))
 
 
 def test_a_damaged_object_is_named(lake: neurolake.Lake, s3_server: S3Server, bucket: str) -> None:

@@ -198,7 +198,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [("presidio_analyzer", ("neurolake.pii",)), ("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()),
-     ("argon2", ("neurolake.governance",)), ("jwt", ("neurolake.governance.oidc",)), ("cryptography", ("flight.tls",)),
+     ("argon2", ("neurolake.governance",)), ("jwt", ("neurolake.governance.oidc",)),
+     ("cryptography", ("flight.tls", "neurolake.backup.sealing")),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
      ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)),
      ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)),
