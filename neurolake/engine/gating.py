@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from neurolake._duckdb import Binding
 from neurolake.governance import gate, gate_columns
 from neurolake.governance.gate import Path
 from neurolake.governance.gate_forms import Form, Template, form_of, template_of
@@ -45,21 +47,29 @@ class Resolver(Protocol):
 
 
 class Gated(NamedTuple):
-    """A statement that has passed: the text that runs, its tree, and what it calls its common tables."""
+    """A statement that has passed: the text that runs, its tree, what it calls its common tables, and its form."""
 
     text: str
     tree: Any
     ctes: frozenset[str]
+    known: Known | None = None
 
 
-class Known(NamedTuple):
-    """What is kept of a statement that has passed: what it read, its text, and the form of that, which was walked."""
+@dataclass(slots=True)
+class Known:
+    """What is kept of a statement that has passed: what it read, its text, and the form of that, which was walked.
+
+    `binding` is what the binder said of it, where that cannot depend on what its literals say; a statement of the same
+    form over the same views need not be bound for it again.
+    """
 
     relations: Mapping[Path, Path]
     named: frozenset[str] | None
     template: Template
     shape: str
     gated: Gated
+    settled: bool
+    binding: Binding | None = None
 
 
 class Forms:
@@ -113,7 +123,7 @@ def _again(engine: Engine, known: Known, form: Form, relations: Resolver) -> Gat
     text = known.template.filled(form.literals)
     if text is None or form_of(serialised(engine, text)) != Form(known.shape, form.literals):
         return None
-    return known.gated._replace(text=text)
+    return known.gated._replace(text=text, known=known)
 
 
 def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: str, key: tuple[object, ...]) -> Gated:
@@ -127,7 +137,8 @@ def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: 
     walked = form_of(answer)
     template = template_of(answer, partial(_printed, engine))
     if walked.literals == form.literals and template is not None and template.filled(form.literals) == gated.text:
-        engine.forms.learn(key, Known(found.relations, relations.named, template, walked.shape, gated))
+        settled = gate_columns.settled(gated.tree)
+        engine.forms.learn(key, Known(found.relations, relations.named, template, walked.shape, gated, settled))
     return gated
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neurolake import errors, observe
+from neurolake._duckdb import Binding
 from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
-from neurolake.engine.gating import mapped, reprinted
+from neurolake.engine.gating import Gated, mapped, reprinted
 from neurolake.governance import gate, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
@@ -123,16 +124,26 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """A SELECT, and what parses as one: its relations become views, and the gate walks the text that runs."""
     home = at_home(draft)
     relations = Relations(engine, evolve(draft, home=home), activity)
-    text, tree, ctes = mapped(engine, draft.text, relations, draft.request.session.schema)
+    gated = mapped(engine, draft.text, relations, draft.request.session.schema)
     draft = evolve(
-        draft, text=text, home=home, relations=relations.lent, sources=tuple(map(str, relations.sources)),
+        draft, text=gated.text, home=home, relations=relations.lent, sources=tuple(map(str, relations.sources)),
         ruling=relations.ruling(),
     )  # fmt: skip
-    planned = planning.described(draft, planning.bound(draft, activity))
+    planned = planning.described(draft, _bound(draft, gated, activity))
     if any(planning.needs_encoding(kind) for kind in planned.types):
         planned = planning.encoded(planned, activity)
-        gate.check_statement(engine.serialise(planned.text), relations.allowed, ctes)
-    return evolve(planned, schema=marked(planned.schema, tree, relations.shown))
+        gate.check_statement(engine.serialise(planned.text), relations.allowed, gated.ctes)
+    return evolve(planned, schema=marked(planned.schema, gated.tree, relations.shown))
+
+
+def _bound(draft: Plan, gated: Gated, activity: Activity) -> Binding:
+    """What the binder says of a statement; known where it was asked of the same form and views, under no settings."""
+    known = gated.known
+    if known is None or not known.settled or draft.request.session.settings:
+        return planning.bound(draft, activity)
+    if known.binding is None:
+        known.binding = planning.bound(draft, activity)
+    return known.binding
 
 
 class Relations:

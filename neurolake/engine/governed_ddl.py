@@ -75,7 +75,7 @@ def _create(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str
         text, relations = f"{head} ({_columns(engine, match['columns'])})", None
     else:
         relations = governed.Relations(engine, draft, activity)
-        select, _, _ = gating.mapped(engine, match["query"], relations, draft.request.session.schema)
+        select = gating.mapped(engine, match["query"], relations, draft.request.session.schema).text
         text = f"{head} AS {select}"
     ruling = governed.Ruling(engine.access.version, {}) if relations is None else relations.ruling()
     there = bool(match["missing"]) and name.casefold() in draft.request.session.temporary

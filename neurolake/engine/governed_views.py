@@ -49,7 +49,7 @@ def define(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str]
     if match["aliases"]:
         query = f"SELECT * FROM ({query}\n) AS {quote(name)} {match['aliases']}"
     relations = governed.Relations(engine, draft, activity)
-    select, _, _ = gating.mapped(engine, query, relations, schema)
+    select = gating.mapped(engine, query, relations, schema).text
     if relations.lent:
         raise errors.NotSupported("A view cannot keep what this statement reads: a system table.")
     seen = planning.bound(evolve(draft, text=select), activity)
@@ -157,7 +157,7 @@ class Expansion:
     def _read(self, name: Name, text: str) -> gate.Path:
         relations = self._relations
         try:
-            select, tree, _ = gating.mapped(self._engine, text, relations, DEFAULT_SCHEMA)
+            select, tree, *_ = gating.mapped(self._engine, text, relations, DEFAULT_SCHEMA)
             path = relations.secured(select, "")
         except errors.AccessDenied:
             raise _unreadable(name, "it reads what the role may not read, or what is not there any more") from None

@@ -35,7 +35,7 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     found = writes.taken_apart(engine.serialise(writes.wrapped(draft.text)))
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, found)
-    select, _, _ = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    select = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema).text
     alone = evolve(draft, text=select, relations=relations.lent)
     if found.verb != "INSERT":
         planning.bound(alone, activity)  # by itself: no name in it may be found in the target as it is
@@ -52,7 +52,7 @@ def _merge(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     found = merges.taken_apart(draft.text, engine.serialise)
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, writes.Write("MERGE", found.target, None))
-    select, _, _ = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema)
+    select = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema).text
     planning.bound(evolve(draft, text=select, relations=relations.lent), activity)
     text = merges.composed(found, relations.sql, select, relations.decision)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=relations.ruling())

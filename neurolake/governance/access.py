@@ -29,6 +29,8 @@ WHOLE_KEPT_S = 30.0
 """How long a picture remembers the facts of every table."""
 TABLES_KEPT_MAX = 2_000
 """How many tables' facts a picture remembers; what it forgets is read again."""
+DECISIONS_KEPT_MAX = 1_000
+"""How many decisions on a table a picture remembers, each for a role and for the columns as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Access:
         self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
         self._lineages: dict[str, tuple[str, ...]] = {}
         self._facts: dict[Name, Facts] = {}
+        self._decided: dict[tuple[object, ...], tuple[Facts, TableDecision]] = {}
         self._whole_until = 0.0
         self._words_found: frozenset[str] | None = None
 
@@ -175,13 +178,25 @@ class Access:
         if self._unsettled(name):
             return _closed(columns, IN_DOUBT)
         known = self.facts(name)
+        seen = self._derived(name) if derived is None else derived
+        key = (principal.role, name, seen, *columns.items())
+        facts_then, decision = self._decided.get(key, (None, None))
+        if decision is None or facts_then is not known:
+            decision = self._decide(principal, name, columns, known, seen=seen)
+            if len(self._decided) >= DECISIONS_KEPT_MAX:
+                self._decided.clear()
+            self._decided[key] = known, decision
+        return decision
+
+    def _decide(
+        self, principal: Principal, name: Name, columns: Mapping[str, str], known: Facts, *, seen: bool
+    ) -> TableDecision:
         roles = self.roles_of(principal.role)
         if broken := self._broken(known, roles, columns):
             return _closed(columns, broken)
         on = Object.of(name)
         privileges = frozenset(p for p in PRIVILEGES if self.may(principal, p, on))
         met, readable = _Met(roles, on, known, self), "read" in privileges
-        seen = self._derived(name) if derived is None else derived
         decided = tuple(
             self._column(met, known, column, kind, readable=readable, seen=seen) for column, kind in columns.items()
         )

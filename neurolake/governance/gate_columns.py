@@ -12,6 +12,9 @@ from typing import Any, Final
 _UNNAMED: Final = frozenset(("STAR", "POSITIONAL_REFERENCE", "PIVOT", "SHOW_REF"))
 """Kinds of nodes that mean columns without their names."""
 
+_WITHOUT_COLUMNS: Final = frozenset(("where_clause", "having", "qualify", "modifiers"))
+"""Parts of a SELECT that decide about rows, and not about columns."""
+
 
 def named(tree: Any) -> frozenset[str] | None:
     """Every word in a statement by which it may mean a column, folded; None where it may mean others too.
@@ -34,6 +37,20 @@ def named(tree: Any) -> frozenset[str] | None:
     if {one.casefold() for one in relations} & {one.casefold() for one in columns}:
         return None  # a whole row
     return frozenset(word.casefold() for word in words)
+
+
+def settled(tree: Any) -> bool:
+    """Whether what the literals of a statement say can change neither a name nor a type of its columns.
+
+    They all stand in conditions, in orders or in limits of its one SELECT, and it has no parameters.
+    """
+    node = tree["statements"][0]["node"]
+    if node["type"] != "SELECT_NODE":
+        return False
+    others = {key: value for key, value in node.items() if key not in _WITHOUT_COLUMNS}
+    return not any(one.get("type") in ("VALUE_CONSTANT", "VALUE_PARAMETER", "SHOW_REF") for one in _dicts(others)) and (
+        not any(one.get("type") == "VALUE_PARAMETER" for one in _dicts(tree))
+    )
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

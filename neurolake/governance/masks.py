@@ -100,7 +100,7 @@ def _partial(options: Mapping[str, Any], column: str, kind: str) -> str:
     if first:
         parts.insert(0, call("left", column, str(first)))
     if last:
-        parts.append(call("right", column, str(last)))
+        parts.append(call("substr", column, str(-last)))
     # A value no longer than what would stay must not be shown whole.
     return _if(f"{call('length', column)} > {first + last}", call("concat", *parts), column, HIDDEN)
 
@@ -162,7 +162,15 @@ def _ip_prefix(options: Mapping[str, Any], column: str, kind: str) -> str:
     text = call("split_part", column, "'/'", "1")
     is_v4 = call("regexp_full_match", text, r"'(\d{1,3}\.){3}\d{1,3}'")
     is_v6 = call("regexp_full_match", text, "'[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}'")
-    return f"CASE WHEN {is_v4} THEN {_v4(text, v4_bits)} WHEN {is_v6} THEN {_v6(text, v6_bits)} ELSE NULL END"
+    either = f"CASE WHEN {is_v4} THEN {_v4(text, v4_bits)} WHEN {is_v6} THEN {_v6(text, v6_bits)} ELSE NULL END"
+    if v4_bits not in (8, 16, 24):
+        return either
+    # Most are plain IPv4, for which one look is enough: what it gives is computed once, and names what is kept.
+    kept, cut = r"\d{1,3}\." * (v4_bits // 8), r"\.\d{1,3}" * (3 - v4_bits // 8)
+    pattern = literal(rf"\A({kept})\d{{1,3}}{cut}(?:/(?s:.*))?\z")
+    found = call("regexp_extract", column, pattern, "1")
+    zeros = literal(".".join("0" * (4 - v4_bits // 8)) + f"/{v4_bits}")
+    return f"CASE WHEN {found} <> '' THEN {_joined(found, zeros)} ELSE {either} END"
 
 
 def _v4(text: str, bits: int) -> str:
