@@ -106,13 +106,20 @@ class Background:
             self._due[name.fold()] = _Due(time.monotonic(), user_name)
             self._wake()
 
+    def waits(self, name: Name) -> bool:
+        """Whether a table waits for its scan."""
+        return name.fold() in self._due
+
     def later(self, name: Name, user_name: str) -> None:
         """Scan a table again, into which rows have come: after a while, and not for each write. A restart keeps it."""
         key = name.fold()
         after_s = self._engine.settings.pii_rescan_s
-        if not after_s or key in self._due:
+        if not after_s or self.waits(key):
             return
-        self._engine.store.set_fact(f"{_LATER}{json.dumps(key)}", user_name)
+        try:
+            self._engine.store.set_fact(f"{_LATER}{json.dumps(key)}", user_name)
+        except errors.NeuroLakeError as problem:  # the rows are written, and must not be reported as failed
+            logger.error("that %s is to be scanned again would not survive a restart: %s", name, problem)
         with self._changed:
             at = max(time.monotonic() + after_s, self._rested.get(key, 0.0))
             self._due.setdefault(key, _Due(at, user_name))
@@ -159,6 +166,9 @@ class Background:
         from neurolake.pii import presidio
         from neurolake.pii.scan import scan
 
+        if not self._is_there(name):
+            self._forget(name)  # it was dropped before its turn
+            return
         presidio.entities()  # loaded here, where it does not count as the table's
         engine, text = self._engine, f"CALL neurolake.scan_pii({literal(str(name))}, full => true)"
         principal = Principal(due.user_name, "", is_admin=True)
@@ -188,14 +198,31 @@ class Background:
             self._rested[name] = time.monotonic() + AGAIN_TIMES * took_s
         self._engine.account(activity, problem)
         self._engine.metrics.scanned("done" if problem is None else problem.code)
-        if problem is not None and problem.code == "table_changing":
+        if problem is not None and not self._is_there(name):
+            self._forget(name)
+        elif problem is not None and problem.code == "table_changing":
             with self._changed:  # what stands there now was not looked at
                 self._due.setdefault(name, _Due(time.monotonic() + 1 + took_s, activity.principal.name))
         elif problem is not None:
             logger.warning("%s was not scanned for personal data in the background: %s", name, problem)
-        if name not in self._due and (problem is None or isinstance(problem, errors.NotFound)):
+        if problem is None and not self.waits(name):
+            self._forget(name)
+
+    def _is_there(self, name: Name) -> bool:
+        from neurolake.pii import reading
+
+        try:
+            return bool(reading.identity(self._engine, name))
+        except errors.NeuroLakeError:
+            return not self._closed  # the engine cannot tell now; whoever scans it hears why
+
+    def _forget(self, name: Name) -> None:
+        """It need not be scanned again after a restart."""
+        try:
             with self._engine.store.durable() as db:
                 db.execute("DELETE FROM facts WHERE name = ?", (f"{_LATER}{json.dumps(name)}",))
+        except errors.NeuroLakeError as problem:
+            logger.warning("%s is scanned once more after a restart: %s", name, problem)
 
     def _give_way(self, activity: Activity) -> None:
         """Let other statements end before the next piece, for a while: what never ends must not starve a scan."""

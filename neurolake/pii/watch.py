@@ -22,7 +22,8 @@ __all__ = ["after_writes", "look"]
 logger = logging.getLogger("neurolake")
 
 MAKING = ("CREATE TABLE", "CREATE VIEW")
-WRITING = ("INSERT", "COPY", "MERGE", "UPDATE", "ALTER TABLE")
+ROWS = ("INSERT", "COPY", "MERGE", "UPDATE")
+WRITING = (*ROWS, "ALTER TABLE")
 """Verbs that may bring data into columns that nobody has looked at yet."""
 
 
@@ -30,6 +31,8 @@ def after_writes(engine: Engine, events: Iterable[Event]) -> None:
     """Look at the tables of committed writes: new ones and those with a column nobody has looked at; others later."""
     for event in events:
         for name in names(event.object):
+            if event.verb in ROWS and engine.background.waits(name):
+                continue
             made = event.verb in MAKING and name not in engine.catalog.views  # which are as open as what they read
             if made or (event.verb in WRITING and _is_open(engine, name)):
                 look(engine, name, event.user_name, event.query_id)

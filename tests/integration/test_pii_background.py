@@ -110,6 +110,16 @@ def test_or_never() -> None:
         assert len(lake.engine.background) == 0
 
 
+def test_a_table_that_is_gone_before_its_turn_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with lake_of(":memory:") as lake:
+        for number in range(20):
+            lake.sql(f"CREATE TABLE t{number} AS SELECT 1 AS c; DROP TABLE t{number}").close()
+        until(lambda: len(lake.engine.background) == 0)
+        lake.load("last", mails())
+        until(lambda: known(lake, "last")[1] == "scanned")
+    assert not caplog.records
+
+
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     with neurolake.connect(tmp_path / "lake") as lake:
         lake.load("before", mails())
