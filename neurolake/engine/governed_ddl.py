@@ -187,7 +187,7 @@ def expression(engine: Engine, text: str) -> tuple[gate.Node, str]:
         AccessDenied: it holds what governed roles may not use, or something else stands there.
     """
     tree = engine.serialise(f"SELECT {text}\n")
-    printed, tree, _ = gating.mapped_tree(engine, tree, _nothing, DEFAULT_SCHEMA)
+    printed, tree, *_ = gating.mapped_tree(engine, tree, _nothing, DEFAULT_SCHEMA)
     node = tree["statements"][0]["node"]
     alone = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY" and len(node["select_list"]) == 1
     if not alone or node["select_list"][0]["alias"] or _more(node):
