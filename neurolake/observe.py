@@ -44,6 +44,10 @@ class Metrics:
             "neurolake_pii_scans", "Scans for personal data in the background, by how they ended.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
+        self._notifications = Counter(
+            "neurolake_notifications", "Messages about backup jobs, by channel and how that ended.",
+            ["channel", "outcome"], registry=self.registry,
+        )  # fmt: skip
         self._states: dict[str, Any] = {}
 
     def ended(self, state: str, seconds: float, rows: int, bytes_out: int) -> None:
@@ -68,6 +72,10 @@ class Metrics:
     def login(self, method: str, outcome: str) -> None:
         """Count a login: `done`, or the code it failed with."""
         self._logins.labels(method, outcome).inc()
+
+    def notified(self, channel: str, outcome: str) -> None:
+        """Count a message: `sent` or `failed`."""
+        self._notifications.labels(channel, outcome).inc()
 
 
 def stage(name: str, query_id: str) -> AbstractContextManager[None]:

@@ -13,19 +13,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from neurolake import errors
+from neurolake.notification import Delivery, Message, Notifier
 
 if TYPE_CHECKING:
     from neurolake.catalog.store import Store
+    from neurolake.config import Settings
+    from neurolake.observe import Metrics
 
-__all__ = ["Expected", "Outcome", "Run", "Runs", "shown"]
+__all__ = ["Expected", "Outcome", "Run", "Runs", "shown", "state_of"]
 
 logger = logging.getLogger("neurolake.backup")
 
 DONE, FAILED, INTERRUPTED, NOTHING, RUNNING = "done", "failed", "interrupted", "nothing_to_do", "running"
+PENDING, UNSENT = "pending", "failed (the process ended)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +94,21 @@ class Runs:
     A record that cannot be written is logged, and never fails the run that it is about.
 
     Args:
-        runs_max: how many rows are kept; of each job and mode in each repository the last success stays as well.
+        settings: how many rows are kept (of each job and mode in each repository the last success stays as well), and
+            who is told what.
+        folder: the name of the lake's folder.
     """
 
-    def __init__(self, store: Store, runs_max: int) -> None:
+    def __init__(self, store: Store, settings: Settings, folder: str, metrics: Metrics) -> None:
         self._store = store
-        self._runs_max = runs_max
+        self._settings = settings
+        self._name = settings.notify_name or folder
+        self._notifier = Notifier(settings, metrics, self._notified)
         self._expected: dict[str, Expected] = {}
         self._lock = threading.Lock()
         self.scheduled: Mapping[str, float] = {}
         """When each job is due next, where a scheduler runs in this process."""
-        if store.rows("SELECT 1 FROM backup_runs WHERE state = ? LIMIT 1", (RUNNING,)):
-            with store.durable() as db:
-                db.execute("UPDATE backup_runs SET state = ? WHERE state = ?", (INTERRUPTED, RUNNING))
+        self._clear_up()
 
     def expect(self, query_id: str, run: Expected) -> None:
         """The statement of that id is a scheduler's."""
@@ -141,6 +147,15 @@ class Runs:
                 if outcome.state == FAILED:
                     logger.error("%s of the backup in %s failed: %s", job, place, outcome.error_code)
             self._end(query_id, ended, (time.perf_counter() - clock) * 1000)
+
+    def test(self, query_id: str, user_name: str) -> list[Delivery]:
+        """Send a message that is only a try by every channel, now."""
+        now = time.time()
+        return self._notifier.deliver(Message(self._name, "test", "none", "test", query_id, user_name, now, now))
+
+    def close(self) -> None:
+        """Deliver what waits to be told, within bounds."""
+        self._notifier.close()
 
     def rows(self) -> list[Run]:
         """The runs, oldest first."""
@@ -186,8 +201,48 @@ class Runs:
         self._write(
             "DELETE FROM backup_runs WHERE position <= (SELECT max(position) FROM backup_runs) - ? AND position NOT IN"
             " (SELECT max(position) FROM backup_runs WHERE state = 'done' GROUP BY job, mode, repository)",
-            [(self._runs_max,)],
+            [(self._settings.snapshot_runs_max,)],
         )
+        self._tell(query_id)
+
+    def _clear_up(self) -> None:
+        """What a process that ended early has left: runs that never ended, and messages that were never sent."""
+        cut_off = self._store.rows("SELECT DISTINCT query_id FROM backup_runs WHERE state = ?", (RUNNING,))
+        if self._store.rows("SELECT 1 FROM backup_runs WHERE notified = ? LIMIT 1", (PENDING,)):
+            self._write(
+                "UPDATE backup_runs SET notified = 'failed (the process ended)' WHERE notified = ?", [(PENDING,)]
+            )
+        if cut_off:
+            self._write("UPDATE backup_runs SET state = ? WHERE state = ?", [(INTERRUPTED, RUNNING)])
+        for (query_id,) in cut_off:
+            self._tell(query_id)
+
+    def _tell(self, query_id: str) -> None:
+        """Send a message about a run, if somebody wants to be told of it."""
+        runs = self.of(query_id) if self._notifier.is_set else []
+        before = {run.repository: self._state_before(run) for run in runs}
+        if not any(is_wanted(self._settings.notify_on, run.state, before[run.repository]) for run in runs):
+            return
+        self._notified(query_id, PENDING)
+        first = runs[0]
+        self._notifier.offer(
+            Message(
+                self._name, first.job, first.mode, state_of(runs), query_id, first.started_by, first.started_at,
+                first.ended_at, [_told(run, before[run.repository]) for run in runs],
+            )
+        )  # fmt: skip
+
+    def _state_before(self, run: Run) -> str | None:
+        """How the run before ended: the same job in the same repository."""
+        found = self._store.rows(
+            "SELECT state FROM backup_runs WHERE job = ? AND mode = ? AND repository = ? AND state IN (?, ?, ?)"
+            " AND query_id <> ? ORDER BY position DESC LIMIT 1",
+            (run.job, run.mode, run.repository, DONE, FAILED, INTERRUPTED, run.query_id),
+        )
+        return str(found[0][0]) if found else None
+
+    def _notified(self, query_id: str, what: str) -> None:
+        self._write("UPDATE backup_runs SET notified = ? WHERE query_id = ?", [(what, query_id)])
 
     def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         try:
@@ -195,6 +250,34 @@ class Runs:
                 db.executemany(sql, rows)
         except (errors.LimitReached, errors.HomeProblem) as problem:
             logger.error("the record of a backup run could not be written: %s", problem)
+
+
+def state_of(runs: Sequence[Run]) -> str:
+    """How a run ended in all its repositories: partial where that differs."""
+    states = {run.state for run in runs}
+    return states.pop() if len(states) == 1 else "partial"
+
+
+def is_wanted(notify_on: str, state: str, before: str | None) -> bool:
+    """Whether a run that ended so is to be told.
+
+    >>> [is_wanted("change", "failed", before) for before in (None, "done", "interrupted")]
+    [True, True, False]
+    >>> is_wanted("change", "done", None), is_wanted("change", "done", "failed")
+    (False, True)
+    """
+    if notify_on == "always" or state == NOTHING:
+        return notify_on == "always"
+    failed = state != DONE
+    if notify_on == "change":
+        return failed != (before not in (None, DONE))
+    return failed == (notify_on == "failure")
+
+
+def _told(run: Run, before: str | None) -> dict[str, Any]:
+    fields = ("error_code", "snapshot_id", "tables", "rows", "bytes", "bytes_new", "detail")
+    told = {"repository": run.repository, "state": run.state, "previous_state": before}
+    return told | {field: getattr(run, field) for field in fields}
 
 
 def shown(location: str) -> str:

@@ -294,6 +294,23 @@ def prune(target: Target, dry_run: bool, repository: str | None, as_json: bool) 
     print_rows(rows, as_json)
 
 
+@backup.command("test-notification", cls=Command)
+@on_a_lake
+def test_notification(target: Target, as_json: bool) -> None:
+    """Send a message by every channel that the notify_... settings name, to see that it arrives.
+
+    \b
+      neurolake backup test-notification
+    """
+    with target.open() as lake, Waiting("Sending", lake):
+        rows = _call(lake, "test_notification")
+    print_rows(rows, as_json)
+    if "failed" in rows["state"].to_pylist():
+        raise click.exceptions.Exit(exits.FAILED)
+    if rows.num_rows == 0:
+        raise click.exceptions.Exit(exits.NOTHING_TO_DO)
+
+
 @backup.command(cls=Command)
 @_repo
 @on_a_lake

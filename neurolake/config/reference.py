@@ -22,6 +22,7 @@ _GROUPS = {
     "sessions_max": "Sessions",
     "allowed_locations": "Storage",
     "snapshot_repositories": "Snapshots",
+    "notify_on": "Notifications",
     "pii_scan": "Personal data",
     "history_rows_max": "History and audit",
     "log_level": "Logging",

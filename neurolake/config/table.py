@@ -278,6 +278,36 @@ class SettingValues:
         1000, "Runs kept in neurolake.backup_runs; of each kind in each repository the last success stays.", minimum=10
     )
 
+    notify_on: str = _row(
+        "change",
+        "Which runs of backup jobs are told by webhook and e-mail, where those are set. change: a failure that is the"
+        " first or follows a success, and a success that follows a failure.",
+        choices=("change", "failure", "success", "always"),
+    )
+    notify_name: str = _row("", "What this lake is called in messages. Empty: the name of its folder.")
+    notify_webhook_url: str = _row("", "Where messages are posted as JSON. Empty: nowhere.", secret=True)
+    notify_webhook_key: str = _row(
+        "", "What posted messages are signed with (HMAC-SHA256). Empty: they are not.", secret=True
+    )
+    notify_email_to: tuple[str, ...] = _row((), "Who gets messages by e-mail.")
+    notify_email_from: str = _row("", "Whom such e-mail comes from. Empty: its first recipient.")
+    notify_smtp_host: str = _row("localhost", "The server that e-mail is handed to.")
+    notify_smtp_port: int = _row(587, "That server's port.", minimum=1, maximum=65535)
+    notify_smtp_security: str = _row(
+        "starttls",
+        "How that connection is protected. A server that does not offer it is not used.",
+        choices=("starttls", "tls", "none"),
+    )
+    notify_smtp_user: str = _row("", "The user to log in there as; never without TLS. Empty: no login.")
+    notify_smtp_password: str = _row("", "That user's password.", secret=True)
+    notify_tls_ca: str = _row(
+        "", "The authority that webhook and e-mail servers are checked against: a PEM file. Empty: the system's."
+    )
+    notify_timeout_s: float = _row(10.0, "One attempt to deliver a message takes at most this time.", minimum=0.1)
+    notify_attempts_max: int = _row(
+        3, "How often the delivery of a message is tried, with growing pauses.", minimum=1, maximum=10
+    )
+
     pii_scan: str = _row(
         "off",
         "When tables are scanned for personal data. made: as part of registering, making or loading them. background:"

@@ -93,7 +93,7 @@ class Engine:
         self.history = History(
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )
-        self.backup_runs = Runs(self.store, settings.snapshot_runs_max)
+        self.backup_runs = Runs(self.store, settings, home.path.name, self.metrics)
         self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
         self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
         self.forms = gating.Forms()
@@ -479,6 +479,7 @@ class Engine:
         self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
         self.activities.close()
+        self.backup_runs.close()
         self.views.close()
         self.instance.close()
         self.storage.close()

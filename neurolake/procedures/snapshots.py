@@ -36,6 +36,7 @@ DIFFERENCES = pa.schema([
     ("table_schema", pa.string()), ("table_name", pa.string()), ("state", pa.string()), ("key", pa.list_(pa.string())),
     ("added", pa.int64()), ("removed", pa.int64()), ("changed", pa.int64()),
 ])  # fmt: skip
+DELIVERED = pa.schema([("channel", pa.string()), ("state", pa.string()), ("reason", pa.string())])
 CHANGES = pa.schema([("change", pa.string()), ("before", pa.string()), ("after", pa.string())])
 ROTATED = pa.schema([("repository", pa.string()), ("files", pa.int64()), ("sealed", pa.int64())])
 PRUNED = pa.schema([
@@ -235,6 +236,12 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
 def rotate_snapshot_keys(context: Context, repository: str | None = None) -> pa.Table:
     """Seal with the first of snapshot_keys what the others have sealed, so that those can be taken out of it."""
     return table(_backups(context).rotate(repository), ROTATED)
+
+
+@procedure(DELIVERED)
+def test_notification(context: Context) -> pa.Table:
+    """Send a message that is only a try by every channel that the notify_… settings name, and say what came of it."""
+    return table(context.engine.backup_runs.test(context.query_id, context.principal.name), DELIVERED)
 
 
 @procedure(RESTORED)
