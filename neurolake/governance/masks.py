@@ -26,7 +26,7 @@ _YEARS: Final = ("0001-01-01", "9999-12-31")
 _ZONED: Final = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 _YEARS_OF_NANOSECONDS: Final = ("1700-01-01", "2250-01-01")
 
-_PATTERNS: Final = (
+REDACTED: Final = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+",  # mail addresses
     r"(?:https?|ftp)://\S+",
     r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",  # IBANs
@@ -226,7 +226,7 @@ def _postcode(options: Mapping[str, Any], column: str, kind: str) -> str:
 
 
 def _redact(options: Mapping[str, Any], column: str, kind: str) -> str:
-    return call("regexp_replace", column, literal("|".join(_PATTERNS)), literal(HIDDEN), "'g'")
+    return call("regexp_replace", column, literal("|".join(REDACTED)), literal(HIDDEN), "'g'")
 
 
 def _if(condition: str, shown: str, column: str, otherwise: str) -> str:

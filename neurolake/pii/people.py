@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-__all__ = ["COLUMN_NAMES", "COLUMN_NAMES_WEAK", "share_of_companies", "share_of_known", "share_of_shape"]
+__all__ = [
+    "COLUMN_NAMES",
+    "COLUMN_NAMES_WEAK",
+    "share_of_companies",
+    "share_of_known",
+    "share_of_shape",
+    "spans",
+]
 
 COLUMN_NAMES = (
     "full name|fullname|first name|firstname|last name|lastname|surname|given name|family name|middle name|forename|"
@@ -94,7 +101,8 @@ wallace walter wang ward watanabe watson weber weiss wells werner west white wil
 wisniewski wojcik wolf wolff wong wright wu yamamoto yang yildiz yilmaz young zhang zhao ziegler zielinska zielinski
 zimmermann
 """
-_KNOWN = frozenset((_GIVEN + _FAMILY).split())
+_GIVEN_NAMES = frozenset(_GIVEN.split())
+_KNOWN = _GIVEN_NAMES | frozenset(_FAMILY.split())
 _COMPANY = re.compile(
     r"\b(?:inc|llc|ltd|limited|gmbh|ag|corp|corporation|co|company|holdings?|group|partners|bank|university|sarl|sas|sa|"
     r"spa|srl|bv|nv|lda|ltda|oy|oyj|ab|as|aps|plc|kg|ohg|sp\.? z\.? ?o\.? ?o|a/s|s\.?p\.?a|kft|doo|pte|pty|services|"
@@ -105,6 +113,10 @@ _WORD = r"[^\W\d_][^\W\d_'’.-]*(?:['’-][^\W\d_]+)*\.?"
 _SHAPE = re.compile(
     rf"(?:(?:mr|mrs|ms|dr|prof|herr|frau|sr|sra|mme|mlle|ing|sig)\.? )?{_WORD}(?:,? {_WORD}){{0,4}}", re.IGNORECASE
 )
+_TITLES = frozenset("mr mrs ms miss dr prof herr frau mme mlle monsieur madame sig signor signora senor senora".split())
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_BETWEEN = re.compile(r"[ -]")
+NAME_WORDS_MAX = 4
 _FOLD = str.maketrans("łøđı", "lodi")
 
 
@@ -145,3 +157,48 @@ def share_of_shape(values: Sequence[str]) -> float:
 def share_of_companies(values: Sequence[str]) -> float:
     """The share of cells that end as names of companies do."""
     return sum(bool(_COMPANY.search(value)) for value in values) / max(1, len(values))
+
+
+def spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where names of people stand in a text, by the lists: a given name, or what follows a title, and the words after.
+
+    A family name alone is a word like any other, and so is a given name in small letters with no known name beside it.
+
+    >>> text = "Call Anna Nowak-Lis or Mr Xu about the white oak desk of anna schmidt."
+    >>> [text[start:end] for start, end in spans(text)]
+    ['Anna Nowak-Lis', 'Xu', 'anna schmidt']
+    """
+    words = list(_TOKEN.finditer(text))
+    place = 0
+    while place < len(words):
+        start = place + (folded(words[place][0]) in _TITLES)
+        after_title = start > place and start < len(words) and words[start][0][:1].isupper()
+        if after_title or (start == place and _begins_a_name(text, words, place)):
+            last = _last_of_name(text, words, start)
+            yield words[start].start(), words[last].end()
+            place = last
+        place += 1
+
+
+def _begins_a_name(text: str, words: Sequence[re.Match[str]], place: int) -> bool:
+    word = words[place][0]
+    if folded(word) not in _GIVEN_NAMES:
+        return False
+    return word[:1].isupper() or (_adjoins(text, words, place) and folded(words[place + 1][0]) in _KNOWN)
+
+
+def _last_of_name(text: str, words: Sequence[re.Match[str]], first: int) -> int:
+    last = first
+    while last - first + 1 < NAME_WORDS_MAX and _adjoins(text, words, last):
+        word = words[last + 1][0]
+        if not word[:1].isupper() and folded(word) not in _KNOWN:
+            break
+        last += 1
+    return last
+
+
+def _adjoins(text: str, words: Sequence[re.Match[str]], place: int) -> bool:
+    """Whether another word stands right behind one."""
+    if place + 1 >= len(words):
+        return False
+    return _BETWEEN.fullmatch(text, words[place].end(), words[place + 1].start()) is not None

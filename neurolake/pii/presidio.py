@@ -11,16 +11,18 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
-__all__ = ["COVER_MIN", "VALUES_MAX", "entities", "share"]
+__all__ = ["COVER_MIN", "VALUES_MAX", "entities", "share", "spans"]
 
 VALUES_MAX = 60
 """Distinct cells that Presidio is asked about, at most."""
 COVER_MIN = 0.85
 """How much of a cell a hit must cover."""
+SCORE_MIN = 0.4
+"""What a hit within a text must score, unless one of its recogniser's words stands in the text, too."""
 _OUTSIDE = ("third_party", "nlp_engine_recognizers", ".ner")
 """Packages of recognisers that need a model or a service."""
 
@@ -68,3 +70,25 @@ def share(entity: str, values: Sequence[str]) -> float | None:
 def _covers(recogniser: Any, entity: str, value: str) -> bool:
     hits = recogniser.analyze(value, [entity], None)
     return any(hit.score > 0 and hit.end - hit.start >= COVER_MIN * len(value) for hit in hits or ())
+
+
+def spans(text: str, passed_over: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where in a text Presidio finds anything.
+
+    Args:
+        text: one cell.
+        passed_over: entities that are not asked about; a recogniser of nothing else is not asked.
+    """
+    said = text.casefold()
+    for recogniser in _asked(frozenset(passed_over)):
+        wanted = [entity for entity in recogniser.supported_entities if entity not in passed_over]
+        spoken_of = any(word.casefold() in said for word in recogniser.context or ())
+        for hit in recogniser.analyze(text, wanted, None) or ():
+            if hit.score >= SCORE_MIN or (hit.score > 0 and spoken_of):
+                yield hit.start, hit.end
+
+
+@cache
+def _asked(passed_over: frozenset[str]) -> tuple[Any, ...]:
+    every = {id(one): one for those in _recognisers().values() for one in those}
+    return tuple(one for one in every.values() if not passed_over.issuperset(one.supported_entities))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -19,6 +19,10 @@ FINDINGS = pa.schema([
     ("table_name", pa.string()), ("column_name", pa.string()), ("entity", pa.string()),
     ("confidence", pa.float64()), ("share", pa.float64()), ("evidence", pa.string()),
     ("sample_size", pa.int64()), ("status", pa.string()), ("detector", pa.string()),
+])  # fmt: skip
+COPIED = pa.schema([
+    ("table_name", pa.string()), ("rows", pa.int64()), ("redacted", pa.list_(pa.string())),
+    ("left_out", pa.list_(pa.string())),
 ])  # fmt: skip
 PROPOSED = pa.schema([
     ("name", pa.string()), ("role", pa.string()), ("target", pa.string()), ("action", pa.string()),
@@ -87,6 +91,24 @@ def findings_table(findings: list[Finding]) -> pa.Table:
         ],
         schema=FINDINGS,
     )  # fmt: skip
+
+
+@procedure(COPIED, per_object=True)
+def redact_deep(context: Context, table_name: str, destination: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Copy a table into a new one whose free text lacks names of people, what Presidio finds, and what redact hides.
+
+    Redacted are the columns in which a scan found free text, or the named ones; columns that hold anything else
+    personal are left out. Types and NULLs stay; a cell that could not be looked at is NULL.
+    """
+    from neurolake.pii.deep import copy
+
+    name, made = (Name.parse(text, context.session.schema) for text in (table_name, destination))
+    require(context, Object.of(name))
+    engine = context.engine
+    activity = engine.activities.get(context.query_id)
+    done = copy(engine, name, made, columns, principal=context.principal, activity=activity)
+    rows = [{"table_name": str(made), "rows": done.rows, "redacted": done.redacted, "left_out": done.left_out}]
+    return pa.Table.from_pylist(rows, schema=COPIED)
 
 
 @procedure(PROPOSED, per_object=True)

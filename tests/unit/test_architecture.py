@@ -55,6 +55,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "neurolake.loading",
         "neurolake.result",
     ),
+    ("neurolake.pii.deep",),
     (
         "neurolake.history",
         "neurolake.pii.background",
