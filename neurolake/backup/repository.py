@@ -266,7 +266,7 @@ class Repository:
         finally:
             self._notes.pop(key, None)
             AT_WORK.discard(key)
-            with suppress(errors.SourceFailed):  # what was done is done; whoever finds the note sees that it has ended
+            with suppress(errors.NeuroLakeError):  # what was done is done; a note that stays shows that it has ended
                 self.files.remove(key)
 
     def renew(self) -> None:

@@ -1,5 +1,8 @@
 """Every other scheme, through fsspec; and S3 through s3fs for who wants s3fs's options.
 
+Clouds bring a whole object to light or nothing. On the file servers a file grows under its name, so what is to be whole
+or not there is written under another name and renamed.
+
 A read is one positional request (`cat_file`) with no position shared between threads. File systems that are not
 asynchronous serve one request at a time, for many of them share one connection or one file object. Short answers are
 tried again and then refused. Only S3 can be asked for a given version; elsewhere the size is all that is compared.
@@ -11,6 +14,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurolake import errors
@@ -27,6 +31,10 @@ _CLOUDS = ("gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "lakefs", "h
 _SERVERS = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav", "memory")
 SCHEMES = (*_CLOUDS, *_SERVERS)
 """What fsspec reads for us. Those that would lead to local files, archives or other people's code are left out."""
+_PASS_ALL_ON = frozenset(("sftp", "ssh", "webdav"))
+"""Their file systems have no cache of listings, and hand every argument to the client beneath."""
+WRITABLE_CLOUDS = frozenset(("s3", "gs", "abfs", "az", "oci", "oss", "tos"))
+WRITABLE_SERVERS = frozenset(("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"))
 
 _MODIFIED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 _VERSION = ("ETag", "etag", "e_tag", "md5Hash", "content_md5")
@@ -49,6 +57,7 @@ class GeneralStorage:
         self._options = options
         self._opened: dict[tuple[str, str, str], _Opened] = {}
         self._opening = asyncio.Lock()
+        self._made: set[str] = set()
 
     async def look(self, location: str) -> Entry:
         """One file's size and what else its file system knows.
@@ -70,11 +79,14 @@ class GeneralStorage:
         """
         path = ""
 
+        # Where folders are walked one by one, one that cannot be listed must not look empty.
+        strict = {"on_error": "raise"} if scheme_of(pattern) in WRITABLE_SERVERS else {}
+
         async def find(system: Any, stripped: str) -> Iterable[Mapping[str, Any]]:
             nonlocal path
             path, folder = stripped, folder_of(stripped)
             if "/" in stripped[len(folder) :].strip("/") or "**" in stripped:
-                found: Mapping[str, Any] = await _call(system, "find", folder or "/", detail=True)
+                found: Mapping[str, Any] = await _call(system, "find", folder or "/", detail=True, **strict)
                 return found.values()
             listed: list[Mapping[str, Any]] = await _call(system, "ls", folder or "/", detail=True)
             return listed
@@ -105,24 +117,76 @@ class GeneralStorage:
             await asyncio.sleep(backoff_s(attempt))
         raise failures.truncated(entry.path, f"{len(data)} bytes came for the {end - start} asked")
 
+    async def write(self, location: str, data: bytes | Path, part: str) -> None:
+        """Store one file, whole or not at all, in the folders it needs.
+
+        Args:
+            location: its name.
+            data: what it holds, or a local file that holds it.
+            part: the name it has on a file server until it is whole.
+
+        Raises:
+            SourceFailed: as `look`, and `source_truncated`.
+        """
+        scheme = scheme_of(location)
+        if scheme in WRITABLE_CLOUDS:
+            await self._send(location, data)
+            return
+        size = data.stat().st_size if isinstance(data, Path) else len(data)
+        await self._make_folder(location)
+        await self._make_folder(part)
+        await self._send(part, data)
+        if (there := (await self.look(part)).size) != size:
+            raise failures.truncated(part, f"{there} bytes are there of {size}")
+        try:
+            await self._attempted(
+                part, lambda system, path: _rename(system, scheme, path, system._strip_protocol(location))
+            )
+        except errors.SourceFailed:
+            # It may have come about in an attempt whose answer was lost: then there is nothing to rename any more.
+            if (await self.look(location)).size != size:
+                raise
+
+    async def _send(self, location: str, data: bytes | Path) -> None:
+        name, given = ("put_file", str(data)) if isinstance(data, Path) else ("pipe_file", data)
+
+        async def send(system: Any, path: str) -> None:
+            await _call(system, name, *((given, path) if name == "put_file" else (path, given)))
+
+        await self._attempted(location, send)
+
+    async def _make_folder(self, location: str) -> None:
+        folder = location.rpartition("/")[0]
+        if folder not in self._made:
+            await self._attempted(folder, lambda system, path: _call(system, "makedirs", path, exist_ok=True))
+            self._made.add(folder)
+
+    async def remove(self, location: str) -> None:
+        """Remove one file, if it is there.
+
+        Raises:
+            SourceFailed: as `look`.
+        """
+        await self._attempted(location, lambda system, path: _call(system, "rm_file", path), missing=())
+
     async def close(self) -> None:
         """Close the sessions of the file systems that have one."""
         for opened in self._opened.values():
-            if hasattr(opened.system, "set_session"):
-                session = await opened.system.set_session()
-                await session.close()
+            await _close(opened.system)
         self._opened.clear()
 
     async def _attempted(self, location: str, work: Callable[[Any, str], Any], missing: Any = None) -> Any:
         refuse_steps(location, location.partition("://")[2].strip("/"))
         for attempt in range(self._options.retries + 1):
-            opened = await self._open(location)
+            opened = None
             try:
+                opened = await self._open(location)
                 return await self._in_turn(opened, work, opened.system._strip_protocol(location))
             except errors.NeuroLakeError:
                 raise
             except TimeoutError:
-                if opened.turn is not None:  # the request may hold this file system's one connection for ever
+                if opened is not None and opened.turn is not None:
+                    # The request may hold this file system's one connection for ever.
                     self._opened = {key: other for key, other in self._opened.items() if other is not opened}
                 failure = failures.unreachable(location, "the server fell silent")
             except Exception as problem:  # the boundary to file systems of all makers
@@ -154,10 +218,8 @@ class GeneralStorage:
             return self._opened[key]
 
     def _make(self, location: str, scheme: str, config: StorageConfig, loop: asyncio.AbstractEventLoop) -> Any:
-        from fsspec.registry import get_filesystem_class
-
         try:
-            kind: Any = get_filesystem_class(scheme)
+            kind = _class_of(scheme)
         except (ImportError, ValueError) as problem:
             raise errors.NotSupported(
                 f"Nothing that is installed reads {scheme}://.", next_step=str(problem).partition("\n")[0]
@@ -166,8 +228,12 @@ class GeneralStorage:
         given |= self._s3_arguments(config) if scheme == "s3" else _typed(kind, config.options, self._resolve)
         if issubclass(kind, _async_base()):
             given |= {"asynchronous": True, "loop": loop}
+        if scheme not in _PASS_ALL_ON:
+            given["use_listings_cache"] = False
+        if scheme == "webdav" and "username" in given:
+            given["auth"] = (given.pop("username"), given.pop("password", ""))
         try:
-            return kind(**given, skip_instance_cache=True, use_listings_cache=False)
+            return kind(**given, skip_instance_cache=True)
         except TypeError as problem:
             raise errors.InvalidRequest(
                 f'[storage."{config.prefix or scheme + "://…"}"]: {problem}.',
@@ -199,6 +265,16 @@ class GeneralStorage:
         }
 
 
+def _class_of(scheme: str) -> Any:
+    if scheme in ("sftp", "ssh"):  # not what another package registers: sshfs reads no ranges
+        from fsspec.implementations.sftp import SFTPFileSystem
+
+        return SFTPFileSystem
+    from fsspec.registry import get_filesystem_class
+
+    return get_filesystem_class(scheme)
+
+
 def _class_of_s3fs() -> Any:
     from s3fs import S3FileSystem
 
@@ -216,6 +292,27 @@ async def _call(system: Any, name: str, *values: Any, **named: Any) -> Any:
     if system.async_impl:
         return await getattr(system, f"_{name}")(*values, **named)
     return await in_thread(lambda: getattr(system, name)(*values, **named))
+
+
+async def _close(system: Any) -> None:
+    if hasattr(system, "set_session"):
+        session = await system.set_session()
+        await session.close()
+    client = getattr(system, "client", None)
+    connection = getattr(client, "http", client)  # WebDAV's client keeps an HTTP client
+    if connection is not None and hasattr(connection, "close"):
+        await in_thread(connection.close)
+
+
+async def _rename(system: Any, scheme: str, path: str, target: str) -> None:
+    if scheme == "webdav":  # its `mv` would copy and remove
+        await in_thread(lambda: system.client.move(path, target, overwrite=True))
+        return
+    try:
+        await _call(system, "mv", path, target)
+    except FileExistsError:  # SMB and others replace nothing
+        await _call(system, "rm_file", target)
+        await _call(system, "mv", path, target)
 
 
 async def _s3_range(system: Any, path: str, start: int, end: int, version: str) -> bytes:
@@ -259,7 +356,7 @@ def _typed(kind: Any, options: Mapping[str, str], resolve: Resolve) -> dict[str,
     defaults = {name: p.default for name, p in inspect.signature(kind.__init__).parameters.items()}
     given: dict[str, Any] = {}
     for name, text in options.items():
-        value = resolve(text)
+        value = text if text.startswith(("http://", "https://")) else resolve(text)
         default = defaults.get(name)
         if value.lower() in ("true", "false"):
             given[name] = value.lower() == "true"

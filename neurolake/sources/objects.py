@@ -1,7 +1,8 @@
-"""Whole objects below one location of S3: written, read, listed and removed, for threads that wait."""
+"""Whole files below one location elsewhere: written, read, listed and removed, for threads that wait."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from neurolake import errors
 from neurolake.sources import failures
 
 if TYPE_CHECKING:
+    from neurolake.sources.general import GeneralStorage
     from neurolake.sources.s3 import S3Storage
     from neurolake.sources.waiting import RequestLoop
 
@@ -19,7 +21,7 @@ __all__ = ["Objects"]
 class Objects:
     """Objects by key; a key is what follows the location. Each call raises `SourceFailed` where the storage fails."""
 
-    def __init__(self, location: str, driver: S3Storage, loop: RequestLoop) -> None:
+    def __init__(self, location: str, driver: S3Storage | GeneralStorage, loop: RequestLoop) -> None:
         self.location = location
         self._driver = driver
         self._loop = loop
@@ -56,7 +58,8 @@ class Objects:
 
     def write(self, key: str, data: bytes | Path) -> None:
         """Store an object, whole or not at all."""
-        self._loop.wait(self._driver.write(self.url(key), data))
+        part = self.url(f"data/{secrets.token_hex(8)}.part")  # what an end leaves there, prune collects
+        self._loop.wait(self._driver.write(self.url(key), data, part))
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""

@@ -149,8 +149,13 @@ class S3Storage:
             await asyncio.sleep(backoff_s(attempt))
         raise failure
 
-    async def write(self, location: str, data: bytes | Path) -> None:
+    async def write(self, location: str, data: bytes | Path, part: str) -> None:
         """Store one object, whole or not at all; a file is sent in parts where it is large.
+
+        Args:
+            location: its name.
+            data: what it holds, or a local file that holds it.
+            part: another name; S3 needs none.
 
         Raises:
             SourceFailed: as `look`.

@@ -115,20 +115,23 @@ class Storage:
         return self._reader.refresh(pattern)
 
     def objects(self, location: str) -> Objects:
-        """What reads and writes whole objects below a location of S3.
+        """What reads and writes whole files below a location.
 
         Raises:
             NotSupported: `repository_scheme`: nothing here writes to that kind of location.
         """
+        from neurolake.sources.general import WRITABLE_CLOUDS, WRITABLE_SERVERS, GeneralStorage
         from neurolake.sources.objects import Objects
         from neurolake.sources.s3 import S3Storage
 
         driver = self._driver_of(location)
-        if not isinstance(driver, S3Storage):
+        if scheme_of(location) not in WRITABLE_CLOUDS | WRITABLE_SERVERS or not isinstance(
+            driver, S3Storage | GeneralStorage
+        ):
             raise errors.NotSupported(
                 f"{location} cannot be written to.",
                 code="repository_scheme",
-                next_step="Name a folder or an s3:// location that obstore reads (storage_s3_driver).",
+                next_step=f"Name a folder, or a location of {', '.join(sorted(WRITABLE_CLOUDS | WRITABLE_SERVERS))}.",
             )
         return Objects(location, driver, self._loop)
 

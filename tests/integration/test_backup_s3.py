@@ -88,7 +88,7 @@ def test_storage_that_does_not_answer_leaves_no_snapshot(lake: neurolake.Lake, p
 
 
 def test_what_cannot_be_written_to_is_refused(lake: neurolake.Lake) -> None:
-    for place in ("memory://x", "https://example.org/x"):
+    for place in ("memory://x", "https://example.org/x", "file:///x", "hf://x/y"):
         with pytest.raises(errors.NotSupported) as caught:
             lake.call("create_snapshot", repository=place)
         assert caught.value.code == "repository_scheme"
