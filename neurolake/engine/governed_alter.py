@@ -14,7 +14,7 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.engine import governed, governed_ddl, planning
 from neurolake.governance import gate
-from neurolake.governance.access import TableDecision
+from neurolake.governance.access import NOT_GRANTED, WRITE_ONLY, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
@@ -94,7 +94,9 @@ def _of_the_lake(engine: Engine, draft: Plan, relations: governed.Relations, nam
         raise governed_ddl.no_privilege("create", str(name), principal.role)
     sql, columns = relations.described(name)
     decision = relations.decide(name, columns)
-    hidden = any(c.action == ABSENT and (c.policy is not None or c.reason == "not granted") for c in decision.columns)
+    hidden = any(
+        c.action == ABSENT and (c.policy is not None or c.reason in (NOT_GRANTED, WRITE_ONLY)) for c in decision.columns
+    )
     if hidden or not decision.privileges or relations.access.facts(name).filters:
         raise gate.denied(
             "ALTER on a table that has a row filter, or of which it does not know every column", code="write_denied"

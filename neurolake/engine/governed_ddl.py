@@ -187,7 +187,7 @@ def expression(engine: Engine, text: str) -> tuple[gate.Node, str]:
         AccessDenied: it holds what governed roles may not use, or something else stands there.
     """
     tree = engine.serialise(f"SELECT {text}\n")
-    printed, tree, *_ = gating.mapped_tree(engine, tree, _nothing, DEFAULT_SCHEMA)
+    printed, tree, *_ = gating.mapped_tree(engine, tree, no_relation, DEFAULT_SCHEMA)
     node = tree["statements"][0]["node"]
     alone = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY" and len(node["select_list"]) == 1
     if not alone or node["select_list"][0]["alias"] or _more(node):
@@ -200,8 +200,13 @@ def _more(node: gate.Node) -> bool:
     return any(node[key] for key in keys) or bool(node["cte_map"]["map"])
 
 
-def _nothing(path: gate.Path) -> gate.Path:
-    raise gate.denied("a table in a type or a default", code="statement_denied")
+def no_relation(path: gate.Path) -> gate.Path:
+    """Reads nothing in place of any relation.
+
+    Raises:
+        AccessDenied: always.
+    """
+    raise gate.denied("a table here", code="statement_denied")
 
 
 def _drop(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str]) -> Plan:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.engine import gating, governed, planning
-from neurolake.engine.governed_ddl import check_spelling, no_privilege
-from neurolake.governance import gate, merges, writes
+from neurolake.engine.governed_ddl import check_spelling, no_privilege, no_relation
+from neurolake.governance import clauses, gate, merges, writes
 from neurolake.governance.access import TableDecision
 from neurolake.governance.masks import keys_of
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
 from neurolake.loading import Load
 from neurolake.query import Plan, evolve
-from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
+from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -36,14 +38,15 @@ def write(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, found)
     select = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema).text
-    alone = evolve(draft, text=select, relations=relations.lent)
+    alone = _alone(draft, select, relations)
     if found.verb != "INSERT":
         planning.bound(alone, activity)  # by itself: no name in it may be found in the target as it is
     elif found.by_name:
         _check_names(alone, activity, relations.decision)
     if found.returning:
         engine.views.keys.need(keys_of((column.action, column.options) for column in relations.decision.columns))
-    text = writes.composed(found, relations.sql, select, relations.decision, relations.columns)
+    show = partial(_shown, engine, found.parameters)
+    text = writes.composed(found, relations.sql, select, relations.decision, relations.columns, show)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=relations.ruling())
     return planning.described(draft, planning.bound(draft, activity))
 
@@ -53,10 +56,26 @@ def _merge(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     draft = evolve(draft, home=governed.at_home(draft))
     relations = _Target(engine, draft, activity, writes.Write("MERGE", found.target, None))
     select = gating.mapped_tree(engine, found.select, relations, draft.request.session.schema).text
-    planning.bound(evolve(draft, text=select, relations=relations.lent), activity)
-    text = merges.composed(found, relations.sql, select, relations.decision)
+    planning.bound(_alone(draft, select, relations), activity)
+    if found.returning:
+        engine.views.keys.need(keys_of((column.action, column.options) for column in relations.decision.columns))
+    show = partial(_shown, engine, found.parameters)
+    text = merges.composed(found, relations.sql, select, relations.decision, relations.columns, show)
     draft = evolve(draft, text=text, relations=relations.lent, ruling=relations.ruling())
     return planning.described(draft, planning.bound(draft, activity))
+
+
+def _alone(draft: Plan, select: str, relations: governed.Relations) -> Plan:
+    """What a write reads, by itself; values of parameters that stand elsewhere in the write are none of its own."""
+    return evolve(draft, text=select, relations=relations.lent, request=evolve(draft.request, values=None))
+
+
+def _shown(engine: Engine, parameters: Sequence[gate.Node], node: gate.Node) -> str:
+    """An expression that reads no relation, gated, as it is printed."""
+    tree = engine.serialise("SELECT 1")
+    (statement,) = tree["statements"]
+    statement["node"]["select_list"], statement["named_param_map"] = [node], list(parameters)
+    return gating.mapped_tree(engine, tree, no_relation, DEFAULT_SCHEMA).text.removeprefix("SELECT ")
 
 
 def _check_names(draft: Plan, activity: Activity, decision: TableDecision) -> None:
@@ -85,14 +104,14 @@ class _Target(governed.Relations):
             self.decision = governed.open_decision(self.columns)
             return
         self.sql = self.name.sql()
+        if self.name.schema.casefold() == RESERVED_SCHEMA or not self._may_write(write):
+            raise no_privilege("write", str(self.name), self._principal.role)
         if self.name.fold() in engine.catalog.sources:
             raise errors.NotSupported(
                 f"{self.name} is a registered source, and read-only.",
                 code="read_only_relation",
                 next_step="Write to a managed table.",
             )
-        if self.name.schema.casefold() == RESERVED_SCHEMA or not self._may_write(write):
-            raise no_privilege("write", str(self.name), self._principal.role)
         if self.views.text_of(self.name) is not None:
             raise errors.NotSupported(
                 f"{self.name} is a view, and read-only.", code="read_only_relation",
@@ -105,8 +124,10 @@ class _Target(governed.Relations):
         """On the table, or on each column that the write assigns."""
         if self.access.may(self._principal, "write", Object.of(self.name)):
             return True
+        change = (write.conflict or {}).get("set_info") or {"columns": ()}
         return bool(write.assigned) and all(
-            self.access.may(self._principal, "write", Object.of(self.name, column)) for column in write.assigned
+            self.access.may(self._principal, "write", Object.of(self.name, column))
+            for column in (*write.assigned, *change["columns"])
         )
 
     def _find(self, path: gate.Path) -> gate.Path:
@@ -154,7 +175,7 @@ def _checked(engine: Engine, session: Session, wanted: Load) -> TableDecision | 
         check_spelling(engine, target)
         return None
     decision = engine.access.decide(principal, target, types)
-    if wanted.mode == "upsert" and not writes.sees_whole(decision):
+    if wanted.mode == "upsert" and not clauses.sees_whole(decision):
         raise gate.denied("upsert into a table that it does not see as it is", code="write_denied")
     seen = {name.casefold() for name in writes.writable(decision)}
     for name in wanted.columns or ():

@@ -24,6 +24,8 @@ PRIVILEGES = ("read", "write", "create", "call", "admin")
 """`admin` on an object includes the others there. `create` is DDL, `call` runs procedures."""
 DERIVED = "derived"
 """The status of a column of a governed role's view, which is as open as what it reads."""
+NOT_GRANTED = "not granted"
+WRITE_ONLY = "granted to be written, not to be read"
 IN_DOUBT = "it has just been changed, and the metadata does not know it yet"
 WHOLE_KEPT_S = 30.0
 """How long a picture remembers the facts of every table."""
@@ -237,7 +239,8 @@ class Access:
         if not readable and not any(
             (role, privilege, folded) in known.grants for role in met.roles for privilege in ("read", ADMIN)
         ):
-            return ColumnDecision(column, actions.ABSENT, {}, None, "not granted")
+            written = any((role, "write", folded) in known.grants for role in met.roles)
+            return ColumnDecision(column, actions.ABSENT, {}, None, WRITE_ONLY if written else NOT_GRANTED)
         status = known.status(folded, data_type)
         if status == "unscanned" and seen:
             status = DERIVED
@@ -328,6 +331,6 @@ def _closed(columns: Iterable[str], reason: str) -> TableDecision:
 def _why(principal: Principal, privileges: frozenset[str], columns: tuple[ColumnDecision, ...]) -> str:
     if any(column.action != actions.ABSENT for column in columns):
         return f"granted to {principal.role}"
-    if "read" not in privileges and not any(c.reason != "not granted" for c in columns):
+    if "read" not in privileges and not any(c.reason not in (NOT_GRANTED, WRITE_ONLY) for c in columns):
         return f"the role {principal.role} may not read it" if principal.role else "no role is active"
     return "no column of it is open: each is blocked, or was not scanned or confirmed since it came to be as it is"

@@ -7,11 +7,13 @@ gated SELECT, which finds the rows, says what becomes of each, and computes what
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from neurolake.governance import clauses
 from neurolake.governance.access import TableDecision
 from neurolake.governance.gate import Node, Path, denied
 from neurolake.governance.writes import (
@@ -20,6 +22,7 @@ from neurolake.governance.writes import (
     ROWS,
     TARGET,
     Write,
+    alias_of,
     body_of,
     check_columns,
     check_rows,
@@ -31,22 +34,31 @@ from neurolake.sql.text import columns as listed
 from neurolake.sql.text import quote
 
 _TOKEN: Final = re.compile(
-    r"""[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|\w+|\s+|.""",
+    r"""[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|\?\d*|\w+|\s+|.""",
     re.DOTALL,
 )
 _HEAD: Final = re.compile(r"\s*MERGE\s+INTO\s", re.IGNORECASE)
 _WHEN: Final = re.compile(
-    r"\s*(?P<no>NOT\s+)?MATCHED(?P<by>\s+BY\s+TARGET)?(?:\s+AND\s(?P<condition>.*))?\s*\Z", re.IGNORECASE | re.DOTALL
+    r"\s*(?P<no>NOT\s+)?MATCHED(?:\s+BY\s+(?P<by>TARGET|SOURCE))?(?:\s+AND\s(?P<condition>.*))?\s*\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 
 Serialise = Callable[[str], Any]
 
+_NULL: Final = {
+    "class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "literal": {"kind": "NULL_LITERAL"}, **NOWHERE,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One WHEN: what it does, the columns it names, and where the values for them stand in the SELECT."""
+    """One WHEN: what it does, the columns it names, and where the values for them stand in the SELECT.
+
+    `by_source`: it is about rows of the target that the source has no match for.
+    """
 
     matched: bool
+    by_source: bool
     action: str
     columns: tuple[str, ...]
     first: int
@@ -55,11 +67,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A MERGE taken apart. `select` is the tree for the gate."""
+    """A MERGE taken apart. `select` is the tree for the gate, `alias` what the caller calls the target."""
 
     target: Path
+    alias: str
     select: Node
     branches: tuple[Branch, ...]
+    returning: Sequence[Node]
+    parameters: Sequence[Node]
 
 
 def taken_apart(text: str, serialise: Serialise) -> Merge:
@@ -76,31 +91,67 @@ def taken_apart(text: str, serialise: Serialise) -> Merge:
 
 def _taken_apart(text: str, serialise: Serialise) -> Merge:
     head, source, condition, *whens = _pieces(text)
+    returning, last = list[Node](), list[Node]()
+    if len(whens) % 2 and len(whens) > 2:
+        said, more = body_of(serialise(wrapped(f"DELETE FROM {head} RETURNING {whens.pop()}")))
+        returning, last = said["returning_list"], list(more)
     if len(whens) % 2 or not whens:
         raise ValueError
     base, parameters = body_of(serialise(wrapped(f"UPDATE {head} SET a = 1 FROM {source} WHERE {condition}")))
-    alias = base["table"]["alias"] or base["table"]["qualified_name"]["path"][-1]
+    alias = alias_of(base["table"])
     check_rows(base["table"], base["from_table"], base["set_info"]["condition"])
-    here = column(alias, ROW)
-    items: list[Node] = []
-    checks: list[Node] = []
+    sides = {False: _Side([], []), True: _Side([], [])}
     branches: list[Branch] = []
     for number, (when, then) in enumerate(zip(whens[::2], whens[1::2], strict=True)):
-        matched, more, known = _when(head, source, when, serialise)
+        matched, by_source, more, known = _when(head, source, when, serialise)
         action, names, values, others = _then(head, source, then, serialise)
+        if action == "INSERT" and (matched or by_source):
+            raise ValueError
         check_rows(base["table"], more, values)
-        chosen = _all([_is_null(here, matched), *more])
-        checks.append({"when_expr": chosen, "then_expr": _number(number)})
-        branches.append(Branch(matched, action, names, len(items), len(values)))
-        items += [_case([{"when_expr": chosen, "then_expr": value}]) for value in values]
+        chosen = _all([_is_null(column(alias, ROW), matched or by_source), *more])
+        side = sides[by_source]
+        side.checks.append({"when_expr": chosen, "then_expr": _number(number)})
+        branches.append(Branch(matched, by_source, action, names, len(side.items), len(values)))
+        side.items.extend(_case([{"when_expr": copy.deepcopy(chosen), "then_expr": value}]) for value in values)
+        sides[not by_source].items.extend(_NULL for _ in values)
         parameters = [*parameters, *known, *others]
-    select = select_of(base["table"], [], [_case(checks), *items], None)
-    select["from_table"] = {
-        **_left_join(base["from_table"], select["from_table"]), "condition": base["set_info"]["condition"],
-    }  # fmt: skip
-    named = list({entry["key"]: entry for entry in parameters}.values())
+    select = _joined(base, sides[False], "LEFT")
+    if sides[True].checks:
+        select = _united(serialise, select, _joined(copy.deepcopy(base), sides[True], "ANTI"))
+    named = list({entry["key"]: entry for entry in [*parameters, *last]}.values())
     statement = {"error": False, "statements": [{"node": select, "named_param_map": named}]}
-    return Merge(tuple(base["table"]["qualified_name"]["path"]), statement, tuple(branches))
+    return Merge(
+        tuple(base["table"]["qualified_name"]["path"]), alias, statement, tuple(branches), returning, named
+    )  # fmt: skip
+
+
+class _Side(NamedTuple):
+    """One of the two queries: for the rows of the source, or for those of the target that it has no match for."""
+
+    checks: list[Node]
+    items: list[Node]
+
+
+def _joined(base: Node, side: _Side, kind: str) -> Node:
+    """The rows of the source with what they match in the target, or those of the target that nothing matches."""
+    items = [_case(side.checks) if side.checks else _NULL, *side.items]
+    select = select_of(base["table"], [], items, None)
+    left, right = base["from_table"], select["from_table"]
+    if kind == "ANTI":
+        left, right = right, left
+    select["from_table"] = {**_join(left, right, kind), "condition": base["set_info"]["condition"]}
+    return select
+
+
+def _united(serialise: Serialise, first: Node, second: Node) -> Node:
+    node: Node = serialise("SELECT 1 UNION ALL SELECT 2")["statements"][0]["node"]
+    parts = [first, second]
+    for key in ("left", "right"):
+        if key in node:
+            node[key] = parts[key == "right"] if node[key] is not None else None
+    if node.get("children"):
+        node["children"] = parts
+    return node
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -108,16 +159,25 @@ def _pieces(text: str) -> Iterator[str]:
     match = _HEAD.match(text)
     if match is None:
         raise ValueError
-    wanted, piece, depth = ["USING"], "", 0
+    wanted, piece, depth, place = ["USING"], "", 0, 0
     for token in _TOKEN.finditer(text, match.end()):
         word = token[0]
+        if word.startswith("?"):  # a parameter by its place in the whole is one by its number in a piece
+            place += 1
+            word = f"${word[1:] or place}"
         depth += (word in "([{") - (word in ")]}")
         if word.startswith(("--", "/*")):
             piece += " "
         elif depth == 0 and word.upper() in wanted and not (word.upper() == "WHEN" and _open_case(piece)):
             yield piece
             piece = ""
-            wanted = {"USING": ["ON"], "ON": ["WHEN"], "WHEN": ["THEN"], "THEN": ["WHEN"]}[word.upper()]
+            wanted = {
+                "USING": ["ON"],
+                "ON": ["WHEN"],
+                "WHEN": ["THEN"],
+                "THEN": ["WHEN", "RETURNING"],
+                "RETURNING": [],
+            }[word.upper()]
         else:
             piece += word
     yield piece
@@ -129,16 +189,17 @@ def _open_case(piece: str) -> bool:
     return words.count("CASE") > words.count("END")
 
 
-def _when(head: str, source: str, text: str, serialise: Serialise) -> tuple[bool, list[Node], list[Node]]:
+def _when(head: str, source: str, text: str, serialise: Serialise) -> tuple[bool, bool, list[Node], list[Node]]:
+    """Whether it is about rows that match, whether about those without a match in the source, and what it asks more."""
     match = _WHEN.match(text)
-    if match is None:
+    if match is None or (match["by"] and not match["no"]):
         raise ValueError
-    matched = match["no"] is None
+    matched, by_source = match["no"] is None, (match["by"] or "").upper() == "SOURCE"
     if match["condition"] is None:
-        return matched, [], []
+        return matched, by_source, [], []
     read = f"UPDATE {head} SET a = 1 FROM {source} WHERE {match['condition']}"
     node, parameters = body_of(serialise(wrapped(read)))
-    return matched, [node["set_info"]["condition"]], list(parameters)
+    return matched, by_source, [node["set_info"]["condition"]], list(parameters)
 
 
 def _then(
@@ -183,20 +244,26 @@ def _all(conditions: list[Node]) -> Node:
 
 
 def _case(checks: list[Node]) -> Node:
-    null = {"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "literal": {"kind": "NULL_LITERAL"}, **NOWHERE}
-    return {"class": "CASE", "type": "CASE_EXPR", "alias": "", "case_checks": checks, "else_expr": null, **NOWHERE}
+    return {"class": "CASE", "type": "CASE_EXPR", "alias": "", "case_checks": checks, "else_expr": _NULL, **NOWHERE}
 
 
-def _left_join(left: Node, right: Node) -> Node:
+def _join(left: Node, right: Node, kind: str) -> Node:
     return {
         "type": "JOIN", "alias": "", "sample": None, "left": left, "right": right, "condition": None,
-        "join_type": "LEFT", "ref_type": "REGULAR", "using_columns": [], "delim_flipped": False,
+        "join_type": kind, "ref_type": "REGULAR", "using_columns": [], "delim_flipped": False,
         "duplicate_eliminated_columns": [], "is_implicit": False, "ranking_expression": None, "nearest_count": 1,
         "nearest_order_type": "ASCENDING", "nearest_approx": False, **NOWHERE,
     }  # fmt: skip
 
 
-def composed(merge: Merge, target: str, select: str, decision: TableDecision) -> str:
+def composed(
+    merge: Merge,
+    target: str,
+    select: str,
+    decision: TableDecision,
+    types: Mapping[str, str],
+    show: clauses.Show,
+) -> str:
     """The statement that runs; arguments as those of `writes.composed`.
 
     Raises:
@@ -215,6 +282,8 @@ def composed(merge: Merge, target: str, select: str, decision: TableDecision) ->
             "UPDATE": "UPDATE SET " + ", ".join(f"{quote(c)} = {v}" for c, v in zip(columns, values, strict=True)),
             "INSERT": f"INSERT ({listed(columns)}) VALUES ({', '.join(values)})",
         }.get(branch.action, branch.action)
-        whens.append(f"WHEN {'' if branch.matched else 'NOT '}MATCHED AND {ROWS}.w = {number} THEN {what}")
+        there = "" if branch.matched or branch.by_source else "NOT "
+        whens.append(f"WHEN {there}MATCHED AND {ROWS}.w = {number} THEN {what}")
     on = f"{TARGET}.rowid = {ROWS}.{ROW}"
-    return f"MERGE INTO {target} AS {TARGET} USING ({select}) AS {ROWS}({names}) ON {on} {' '.join(whens)}"
+    returning = clauses.returning(merge.returning, merge.alias, decision, types, show, "MERGE")
+    return f"MERGE INTO {target} AS {TARGET} USING ({select}) AS {ROWS}({names}) ON {on} {' '.join(whens)}{returning}"

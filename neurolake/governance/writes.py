@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from neurolake import errors
-from neurolake.governance import masks
-from neurolake.governance.access import TableDecision
+from neurolake.governance import clauses
+from neurolake.governance.access import NOT_GRANTED, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate import Node, Path, denied
 from neurolake.sql.text import columns as listed
@@ -56,6 +56,7 @@ class Write:
 
     `select` is the tree of what it reads, for the gate; None where it reads nothing. `assigned` are the columns that
     it names as written, `expressions` what an UPDATE sets them to: a place in the SELECT, or the keyword DEFAULT.
+    `alias` is what the caller calls the target.
     """
 
     verb: str
@@ -66,6 +67,7 @@ class Write:
     expressions: tuple[str, ...] = ()
     returning: Sequence[Node] = ()
     conflict: Node | None = None
+    alias: str = ""
     parameters: Sequence[Node] = field(default_factory=list)
 
 
@@ -123,6 +125,7 @@ def _read_insert(node: Node) -> Write:
     return Write(
         "INSERT", tuple(node["qualified_name"]["path"]), select, tuple(node["columns"]),
         node["column_order"] == "INSERT_BY_NAME", returning=node["returning_list"], conflict=node["on_conflict_info"],
+        alias=alias_of(node["table_ref"] or node),
     )  # fmt: skip
 
 
@@ -140,7 +143,7 @@ def _read_update(node: Node) -> Write:
     )
     return Write(
         "UPDATE", tuple(node["table"]["qualified_name"]["path"]), select, tuple(change["columns"]),
-        expressions=expressions, returning=node["returning_list"],
+        expressions=expressions, returning=node["returning_list"], alias=alias_of(node["table"]),
     )  # fmt: skip
 
 
@@ -148,7 +151,10 @@ def _read_delete(node: Node) -> Write:
     check_rows(node["table"], node["condition"], node["using_clauses"])
     select = select_of(node["table"], node["using_clauses"], [], node["condition"])
     _hand_down(node, select)
-    return Write("DELETE", tuple(node["table"]["qualified_name"]["path"]), select, returning=node["returning_list"])
+    return Write(
+        "DELETE", tuple(node["table"]["qualified_name"]["path"]), select, returning=node["returning_list"],
+        alias=alias_of(node["table"]),
+    )  # fmt: skip
 
 
 _READERS: Final[Mapping[str, Callable[[Node], Write]]] = {
@@ -163,6 +169,11 @@ def _hand_down(node: Node, select: Node) -> None:
     select["cte_map"]["map"] = [*node["cte_map"]["map"], *select["cte_map"]["map"]]
 
 
+def alias_of(table: Node) -> str:
+    """What a write calls its target."""
+    return str(table.get("alias") or table["qualified_name"]["path"][-1])
+
+
 def check_rows(table: Node, *parts: Any) -> None:
     """Refuse expressions that could read where in the target a row stands: that would tell how many are hidden.
 
@@ -175,7 +186,7 @@ def check_rows(table: Node, *parts: Any) -> None:
     """
     if table["column_name_alias"]:
         raise ValueError
-    _check_rows((table["alias"] or table["qualified_name"]["path"][-1]).casefold(), parts, inside=False)
+    _check_rows(alias_of(table).casefold(), parts, inside=False)
 
 
 def _check_rows(alias: str, value: Any, *, inside: bool) -> None:
@@ -202,7 +213,7 @@ def _check_rows(alias: str, value: Any, *, inside: bool) -> None:
 
 def select_of(table: Node, relations: Sequence[Node], items: Sequence[Node], condition: Node | None) -> Node:
     """The SELECT that finds the rows of an UPDATE or DELETE, and what they are set to."""
-    alias = table["alias"] or table["qualified_name"]["path"][-1]
+    alias = alias_of(table)
     target = {
         **table, "alias": alias, "qualified_name": {"path": [TARGET]}, "table_name": TARGET, "schema_name": "",
         "catalog_name": "",
@@ -269,20 +280,28 @@ def visible(decision: TableDecision) -> tuple[str, ...]:
 
 
 def writable(decision: TableDecision) -> tuple[str, ...]:
-    """The columns that a new row may bring: all that no policy blocks, since who writes a value knows it already."""
-    return tuple(column.column for column in decision.columns if column.action != ABSENT or column.policy is None)
+    """The columns that a new row may bring, since who writes a value knows it already.
+
+    Those that no policy blocks and that the role may know of: what is granted to it in any way, looked at or not. A
+    role that reads nothing of the table writes all of it.
+    """
+    free = [column for column in decision.columns if column.action != ABSENT or column.policy is None]
+    granted = [column for column in free if column.reason != NOT_GRANTED]
+    return tuple(column.column for column in granted or free)
 
 
 def _as_they_are(decision: TableDecision) -> tuple[str, ...]:
     return tuple(column.column for column in decision.columns if column.action == "allow")
 
 
-def sees_whole(decision: TableDecision) -> bool:
-    """Whether the role sees every row and every column of a table as it is."""
-    return not decision.filters and all(column.action == "allow" for column in decision.columns)
-
-
-def composed(write: Write, target: str, select: str, decision: TableDecision, types: Mapping[str, str]) -> str:
+def composed(
+    write: Write,
+    target: str,
+    select: str,
+    decision: TableDecision,
+    types: Mapping[str, str],
+    show: clauses.Show,
+) -> str:
     """The statement that runs.
 
     Args:
@@ -292,15 +311,18 @@ def composed(write: Write, target: str, select: str, decision: TableDecision, ty
             does not find would be looked for in the target as it is.
         decision: about the target.
         types: of the target's columns.
+        show: takes an expression through the gate, and gives its text.
 
     Raises:
         AccessDenied: it returns or sets what the role may not.
     """
     columns = check_columns(write, decision)
-    returning = _returning(write.returning, decision, types)
+    returning = clauses.returning(write.returning, write.alias, decision, types, show)
     if write.verb == "INSERT":
         what = "BY NAME" if write.by_name else f"({listed(columns)})"
-        return f"INSERT INTO {target} {what} {select}{_conflict(write, decision)}{returning}"
+        more = clauses.conflict(write.conflict, TARGET, write.alias, decision, show)
+        ahead, more = (more, "") if more == clauses.REPLACING else ("", more)
+        return f"INSERT{ahead} INTO {target} AS {TARGET} {what} {select}{more}{returning}"
     if write.verb == "DELETE":
         rows = f"({select}) AS {ROWS}({ROW})"
         return f"DELETE FROM {target} AS {TARGET} USING {rows} WHERE {TARGET}.rowid = {ROWS}.{ROW}{returning}"
@@ -308,40 +330,3 @@ def composed(write: Write, target: str, select: str, decision: TableDecision, ty
     changes = ", ".join(f"{quote(c)} = {e}" for c, e in zip(columns, write.expressions, strict=True))
     where = f"{TARGET}.rowid = {ROWS}.{ROW}"
     return f"UPDATE {target} AS {TARGET} SET {changes} FROM ({select}) AS {ROWS}({names}) WHERE {where}{returning}"
-
-
-def _conflict(write: Write, decision: TableDecision) -> str:
-    """What an INSERT does where a row is there already: only for who sees the whole table."""
-    info = write.conflict
-    if info is None:
-        return ""
-    if not sees_whole(decision):
-        raise denied("ON CONFLICT on a table that it does not see as it is", code="write_denied")
-    if info["action_type"] != "NOTHING" or info["condition"] is not None or info["set_info"] is not None:
-        raise denied("ON CONFLICT other than DO NOTHING", code="write_denied")
-    on = f" ({listed(info['indexed_columns'])})" if info["indexed_columns"] else ""
-    return f" ON CONFLICT{on} DO NOTHING"
-
-
-def _returning(items: Sequence[Node], decision: TableDecision, types: Mapping[str, str]) -> str:
-    """RETURNING of plain columns, each as the role sees it."""
-    if not items:
-        return ""
-    seen = {column.column.casefold(): column for column in decision.columns if column.action != ABSENT}
-    wanted: list[tuple[str, str]] = []
-    for item in items:
-        if item["class"] == "STAR" and not any(
-            item[key] for key in ("exclude_list", "replace_list", "columns", "expr", "qualified_exclude_list",
-                                  "rename_list")):  # fmt: skip
-            wanted += [(name, column.column) for name, column in seen.items()]
-        elif item["class"] == "COLUMN_REF" and item["column_names"][-1].casefold() in seen:
-            name = item["column_names"][-1]
-            wanted.append((name.casefold(), item["alias"] or name))
-        else:
-            raise denied("RETURNING of anything but columns that it sees", code="write_denied")
-    shown = []
-    for name, label in wanted:
-        column = seen[name]
-        made = masks.expression(column.action, column.options, quote(column.column), types[column.column])
-        shown.append(f"{made} AS {quote(label)}")
-    return f" RETURNING {', '.join(shown)}"

@@ -582,6 +582,49 @@ MERGE INTO orders USING people ON true) SELECT * FROM secrets -- WHEN MATCHED TH
 MERGE INTO orders USING people ON true WHEN MATCHED THEN DELETE) SELECT * FROM secrets --
 MERGE INTO orders USING people ON '$$' = '$$ WHEN MATCHED THEN DELETE' WHEN MATCHED THEN DELETE
 MERGE INTO secrets USING people ON true WHEN MATCHED THEN DELETE
+MERGE INTO people p USING orders o ON p.id = o.id WHEN NOT MATCHED BY SOURCE AND salary > 0 THEN DELETE
+MERGE INTO people p USING orders o ON p.id = o.id WHEN NOT MATCHED BY SOURCE AND o.amount > 0 THEN DELETE
+MERGE INTO people p USING orders o ON p.id = o.id WHEN NOT MATCHED BY SOURCE THEN UPDATE SET region = ssn
+MERGE INTO people p USING orders o ON p.id = o.id WHEN NOT MATCHED BY SOURCE THEN UPDATE SET region = p::VARCHAR
+MERGE INTO people p USING orders o ON p.salary = o.id WHEN NOT MATCHED BY SOURCE THEN DELETE
+MERGE INTO people p USING secrets o ON false WHEN NOT MATCHED BY SOURCE THEN DELETE
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING *
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING *, merge_action
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING ssn
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING upper(email)
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING (FROM secrets)
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING p::VARCHAR
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING __neurolake_row
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING 1 FROM secrets
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING COLUMNS('s.*')
+MERGE INTO people p USING (SELECT 3 AS k) o ON p.id = o.k WHEN MATCHED THEN DELETE RETURNING * REPLACE (ssn AS id)
+INSERT INTO people (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET region = ssn
+INSERT INTO people (id) VALUES (1) ON CONFLICT (ssn) DO NOTHING
+INSERT OR REPLACE INTO people (id) VALUES (1)
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT DO UPDATE SET amount = (SELECT max(salary) FROM people)
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT (id) DO UPDATE SET amount = (SELECT count(*) FROM secrets)
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT (id) DO UPDATE SET amount = leak()
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT (id) WHERE id IN (SELECT count(*) FROM secrets) DO NOTHING
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT (id) DO UPDATE SET amount = 1 WHERE EXISTS (FROM secrets)
+INSERT INTO orders VALUES (1, 1, 1) ON CONFLICT (id) DO UPDATE SET amount = lake.main.people.salary
+INSERT INTO orders VALUES (1, 1, 1) RETURNING leak()
+INSERT INTO orders VALUES (1, 1, 1) RETURNING lower('A'), md5('a')
+INSERT INTO orders VALUES (1, 1, 1) RETURNING getenv('HOME')
+INSERT INTO orders VALUES (1, 1, 1) RETURNING id + (SELECT count(*) FROM secrets)
+INSERT INTO orders VALUES (1, 1, 1) RETURNING list_transform([1], lambda x: leak())
+INSERT INTO orders VALUES (1, 1, 1) RETURNING 1 AS "x, (SELECT max(s) FROM lake.main.secrets) AS y"
+INSERT INTO people (id, ssn) VALUES (1, 'x')
+INSERT INTO people (id, dna) VALUES (1, 'x')
+INSERT INTO people (id, nowhere) VALUES (1, 'x')
+INSERT INTO people BY NAME SELECT 1 AS id, 'x' AS ssn
+UPDATE people SET region = 'x' RETURNING length(ssn)
+UPDATE people SET region = 'x' RETURNING people.ssn
+UPDATE people SET region = 'x' RETURNING salary > 0
+UPDATE people SET region = 'x' RETURNING rowid
+UPDATE people SET region = 'x' RETURNING people::VARCHAR
+UPDATE people SET region = 'x' RETURNING region.upper()
+DELETE FROM people RETURNING id, upper(region)
+DELETE FROM people RETURNING hash(people)
 CREATE TABLE lab.t AS SELECT * FROM people
 CREATE TABLE lab.t AS SELECT ssn FROM people
 CREATE TABLE lab.t AS SELECT * FROM secrets
