@@ -234,6 +234,17 @@ class Instance:
         self._connection = None  # a connection that outlives the interpreter's end is reported as leaked
 
 
+def parsing_instance(memory_bytes_max: int) -> Instance:
+    """An instance for questions about texts: it holds nothing, reads nothing, and optimises nothing."""
+    return Instance(InstanceOptions(None, "", memory_bytes_max, 0, 1, on_open=(_optimise_nothing,)))
+
+
+def _optimise_nothing(connection: Any) -> None:
+    connection.execute("SET enable_external_access = false")
+    names = [name for (name,) in connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()]
+    connection.execute(f"SET disabled_optimizers = '{','.join(names)}'")
+
+
 class Cursor:
     """One connection to the instance: one statement at a time, a transaction and temporary tables of its own."""
 

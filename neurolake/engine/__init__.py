@@ -96,7 +96,7 @@ class Engine:
         self.backup_runs = Runs(self.store, settings, home.path.name, self.metrics)
         self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
         self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
-        self.forms = gating.Forms()
+        self.forms = gating.Forms(gating.Parser(settings.memory_bytes_max))
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
@@ -481,6 +481,7 @@ class Engine:
         self.activities.close()
         self.backup_runs.close()
         self.views.close()
+        self.forms.parser.close()
         self.instance.close()
         self.storage.close()
         self.history.close()

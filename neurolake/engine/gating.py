@@ -3,22 +3,32 @@
 Of many statements only the literals differ. The gate asks nothing of what a literal says, so a statement of a form that
 was gated before takes up the text that was printed then, with its own literals. Which relations the caller may read,
 and through which views, is asked anew each time; and DuckDB's tree of exactly the text that runs must have the form
-that was walked.
+that was walked, and the literals that were put there.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from neurolake._duckdb import Binding
+from neurolake._duckdb import Binding, Instance, parsing_instance
 from neurolake.governance import gate, gate_columns
 from neurolake.governance.gate import Path
-from neurolake.governance.gate_forms import Form, Template, form_of, template_of
+from neurolake.governance.gate_forms import (
+    Form,
+    Literal,
+    Spelling,
+    Template,
+    form_of,
+    order_of,
+    spelling_of,
+    template_of,
+)
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -72,27 +82,61 @@ class Known:
     binding: Binding | None = None
 
 
+Key = tuple[object, ...]
+_Kept = TypeVar("_Kept")
+
+
+class Parser:
+    """DuckDB's parser, asked on an instance that holds nothing and is opened when it is first asked.
+
+    It has neither an optimiser nor threads to wait for, so that a question costs two thirds of what it costs elsewhere.
+    """
+
+    def __init__(self, memory_bytes_max: int) -> None:
+        self._memory_bytes_max = memory_bytes_max
+        self._lock = threading.Lock()
+        self._instance: Instance | None = None
+
+    def row(self, sql: str, value: str) -> tuple[Any, ...]:
+        """The one row that answers a question about a text or a tree."""
+        if self._instance is None:
+            with self._lock:
+                self._instance = self._instance or parsing_instance(self._memory_bytes_max)
+        found: tuple[Any, ...] = self._instance.acquire_and(lambda cursor: cursor.rows(sql, [value]))[0]
+        return found
+
+    def close(self) -> None:
+        """Close the instance."""
+        if self._instance is not None:
+            self._instance.close()
+
+
 class Forms:
-    """The forms that were met. One is learnt when it is met for the second time. Safe to share between threads."""
+    """The forms that were met, and who is asked. One is learnt when it is met for the second time. Thread-safe.
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[object, ...], Known | None] = OrderedDict()
+    Attributes:
+        parser: who is asked.
+        known: by form; None where it was only met.
+        spelled: by what a text is without its literals, the form that it has and where each literal of that stands in
+            the text; None where that is not plain.
+    """
 
-    def get(self, key: tuple[object, ...]) -> Known | None:
-        """What is known of a form."""
-        return self._known.get(key)
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+        self.known: OrderedDict[Key, Known | None] = OrderedDict()
+        self.spelled: OrderedDict[Key, tuple[Known, tuple[int, ...] | None]] = OrderedDict()
 
-    def met(self, key: tuple[object, ...]) -> bool:
+    def met(self, key: Key) -> bool:
         """Whether a form was met before; it is noted."""
-        before = key in self._known
-        self._known[key] = None
-        while len(self._known) > FORMS_MAX:
-            self._known.popitem(last=False)
+        before = key in self.known
+        self.keep(self.known, key, None)
         return before
 
-    def learn(self, key: tuple[object, ...], known: Known) -> None:
-        """Keep what was found out about a form."""
-        self._known[key] = known
+    def keep(self, kept: OrderedDict[Key, _Kept], key: Key, value: _Kept) -> None:
+        """Keep what was found out, and forget the oldest."""
+        kept[key] = value
+        while len(kept) > FORMS_MAX:
+            kept.popitem(last=False)
 
 
 def mapped(engine: Engine, text: str, relations: Resolver, schema: str) -> Gated:
@@ -102,26 +146,50 @@ def mapped(engine: Engine, text: str, relations: Resolver, schema: str) -> Gated
         AccessDenied: it holds what governed roles may not use or read.
         SyntaxProblem: it does not parse.
     """
-    answer = serialised(engine, text)
-    form = form_of(answer)
-    key = (form.shape, schema, *relations.reader)
     around = relations.named
     try:
-        if (known := engine.forms.get(key)) is not None:
-            relations.named = known.named
-            if (again := _again(engine, known, form, relations)) is not None:
-                return again
+        place = (schema, *relations.reader)
+        spelling = spelling_of(text) if len(text) <= TREE_CHARACTERS_MAX else None
+        if spelling is not None and (again := _spelled_again(engine, spelling, relations, place)) is not None:
+            return again
+        answer = serialised(engine, text)
+        form = form_of(answer)
+        key = (form.shape, *place)
+        known = engine.forms.known.get(key)
+        if known is not None and (again := _again(engine, known, form.literals, relations)) is not None:
+            if spelling is not None:
+                _learn_spelling(engine, spelling, form, known, place)
+            return again
         return _anew(engine, answer, form, relations, schema, key)
     finally:
         relations.named = around
 
 
-def _again(engine: Engine, known: Known, form: Form, relations: Resolver) -> Gated | None:
+def _spelled_again(engine: Engine, spelling: Spelling, relations: Resolver, place: Key) -> Gated | None:
+    """A text that differs from another in plain literals alone: what it means need not be asked again.
+
+    Should that be mistaken, the statement would mean another than it says; what it may read, it cannot change.
+    """
+    known, order = engine.forms.spelled.get((spelling.skeleton, *place), (None, None))
+    if known is None or order is None:
+        return None
+    return _again(engine, known, tuple(spelling.literals[at] for at in order), relations)
+
+
+def _learn_spelling(engine: Engine, spelling: Spelling, form: Form, known: Known, place: Key) -> None:
+    key = (spelling.skeleton, *place)
+    if engine.forms.spelled.get(key, (None, None))[0] is not known:
+        order = order_of(spelling, form, lambda text: form_of(serialised(engine, text)))
+        engine.forms.keep(engine.forms.spelled, key, (known, order))
+
+
+def _again(engine: Engine, known: Known, literals: tuple[Literal, ...], relations: Resolver) -> Gated | None:
     """A statement of a known form; None where it must be walked."""
+    relations.named = known.named
     if any(relations(path) != view for path, view in known.relations.items()):
         return None
-    text = known.template.filled(form.literals)
-    if text is None or form_of(serialised(engine, text)) != Form(known.shape, form.literals):
+    text = known.template.filled(literals)
+    if text is None or form_of(serialised(engine, text)) != Form(known.shape, literals):
         return None
     return known.gated._replace(text=text, known=known)
 
@@ -138,7 +206,8 @@ def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: 
     template = template_of(answer, partial(_printed, engine))
     if walked.literals == form.literals and template is not None and template.filled(form.literals) == gated.text:
         settled = gate_columns.settled(gated.tree)
-        engine.forms.learn(key, Known(found.relations, relations.named, template, walked.shape, gated, settled))
+        known = Known(found.relations, relations.named, template, walked.shape, gated, settled)
+        engine.forms.keep(engine.forms.known, key, known)
     return gated
 
 
@@ -171,20 +240,18 @@ def keep_names(engine: Engine, tree: Any) -> bool:
 
 def serialised(engine: Engine, text: str) -> str:
     """DuckDB's own tree of a text, as JSON."""
-    sql = "SELECT system.main.json_serialize_sql(?)"
-    return str(engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [text]))[0][0])
+    return str(engine.forms.parser.row("SELECT system.main.json_serialize_sql(?)", text)[0])
 
 
 def reprinted(engine: Engine, tree: Any) -> tuple[str, str]:
     """The text of a tree, printed by DuckDB, and the tree that its parser makes of exactly that text, as JSON."""
     sql = "SELECT t, system.main.json_serialize_sql(t) FROM (SELECT system.main.json_deserialize_sql(?) AS t)"
-    rows = engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [_plain(tree)]))
-    return str(rows[0][0]), str(rows[0][1])
+    text, answer = engine.forms.parser.row(sql, _plain(tree))
+    return str(text), str(answer)
 
 
 def _printed(engine: Engine, tree: Any) -> str:
-    sql = "SELECT system.main.json_deserialize_sql(?)"
-    return str(engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [_plain(tree)]))[0][0])
+    return str(engine.forms.parser.row("SELECT system.main.json_deserialize_sql(?)", _plain(tree))[0])
 
 
 def _plain(tree: Any) -> str:

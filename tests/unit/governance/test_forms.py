@@ -213,3 +213,36 @@ class TestColumnsThatAreNotNamed:
         for column in ("id", "region", "box"):
             lake.sql(f"CALL neurolake.set_policy('{column}', 'analyst', 'column:people.{column}', 'null')").close()
         assert ann("SELECT count(*), count(1) FROM people") == [(10, 10)]
+
+
+class TestSpelling:
+    """Texts that differ in plain literals alone; each is asked often enough to be taken up without being read again."""
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "SELECT id FROM open WHERE id = {0} OR id = {1} ORDER BY id LIMIT {2}",
+            "SELECT id, 'a{0}''b' AS \"x{1}\" FROM open WHERE id < {1} AND 'q' <> 'p{2}' ORDER BY id",
+            "SELECT 1{0}, {1}{1}, 1.{2}, 'é{0}', id FROM open ORDER BY 5 LIMIT {1} OFFSET {2}",
+            "SELECT CAST({0} AS DECIMAL(1{1}, {2})), DATE '2020-01-0{0}', INTERVAL {1} DAY, INTERVAL '{2}' HOUR",
+            "SELECT x{0}.id FROM open AS x{0} WHERE x{0}.id = {1} -- {2}",
+            "SELECT $${0}$$, E'{1}\\n', 'a'\n'b{2}'",
+            "SELECT [1, 2, 3, 4, 5][{0}:{1}], {{'k{2}': {0}}}, -{1}, - {2}, 1-{0}",
+            "SELECT id FROM open WHERE id IN ({0}, {1}, {2}) GROUP BY 1 HAVING count(*) >= 1 ORDER BY 1",
+            "SELECT typeof({0}), typeof({1}00000000), typeof({2}0000000000), typeof('{0}'), 0{1}",
+            "WITH t{0} AS (SELECT {1} AS a) SELECT a + {2} FROM t{0}",
+        ],
+    )
+    def test_every_value_comes_to_its_own_place(self, lake: EmbeddedLake, ann: Ask, form: str) -> None:
+        admin = asking(lake, lake.session)
+        for values in ((1, 2, 3), (1, 1, 1), (3, 2, 1), (2, 4, 2), (4, 1, 4), (2, 2, 1)):
+            sql = form.format(*values)
+            assert ann(sql) == admin(sql), sql
+
+    def test_a_number_too_large_for_its_place_is_refused_as_ever(self, ann: Ask) -> None:
+        for value in (1, 2, 3, 4):
+            assert ann(f"SELECT {value}::TINYINT FROM open LIMIT 1") == [(value,)]
+        with pytest.raises(errors.ConversionFailed):
+            ann("SELECT 900::TINYINT FROM open LIMIT 1")
+        with pytest.raises(errors.NeuroLakeError):
+            ann("SELECT 5::TINYINT FROM vault LIMIT 1")
