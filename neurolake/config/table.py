@@ -356,6 +356,9 @@ class SettingValues:
         False,
         "Force the audit of reads to disk before each statement's end is answered: slower.",
     )
+    audit_keep_days: int = _row(
+        0, "Cut off what the audit log holds from longer ago; what is cut is checked first. 0: keep everything."
+    )
 
     log_level: str = _row(
         "info", "The least severe message that is logged.", choices=("debug", "info", "warning", "error")

@@ -80,6 +80,7 @@ class Engine:
             None if in_memory else home.run,
             settings.history_fsync_ms / 1000,
             synchronous=settings.audit_synchronous,
+            audit_keep_days=settings.audit_keep_days,
         )
         self.catalog = Catalog(self.store, self.governance)
         self.outbox = Outbox(self.instance, self.catalog)

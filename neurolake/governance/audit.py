@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neurolake import errors
 from neurolake.catalog.store import Store
 from neurolake.journal import MovedJournal
 from neurolake.query import Principal
@@ -34,6 +35,24 @@ COLUMNS = "chain, number, at, event, user_name, role, query_id, policy_version, 
 _INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EVENTS_OF_ACCESS = frozenset(("login", "login_failed", "login_locked", "decision", "denied", "set_role", "gap"))
 ROWS_AT_ONCE = 10_000
+CUT = "audit_cut"
+"""The event that says how far the beginning of a chain was cut off, and which hash it was cut at."""
+CUT_EVERY_S = 3600.0
+DAY_S = 86_400.0
+
+
+class Checked(NamedTuple):
+    """What a check of one chain has found.
+
+    Records `first` to `first + records - 1` follow each other, and `last_hash` is that of the last of them; `problem`
+    is what is wrong after it, or None. What stood before `first` was cut off.
+    """
+
+    chain: str
+    records: int
+    last_hash: str
+    problem: str | None
+    first: int
 
 
 class Audit:
@@ -45,6 +64,7 @@ class Audit:
         folder: where the journal is; None keeps it in memory.
         interval_s: how often the journal is moved into the metadata file.
         synchronous: fsync each record before its statement's end is answered.
+        keep_days: what is older is cut off; 0 keeps everything.
     """
 
     def __init__(
@@ -55,8 +75,11 @@ class Audit:
         interval_s: float = 0.2,
         *,
         synchronous: bool = False,
+        keep_days: int = 0,
     ) -> None:
         self._store = store
+        self._keep_days = keep_days
+        self._cut_at = 0.0
         self._version = version
         self._synchronous = synchronous
         self._lock = threading.Lock()
@@ -98,15 +121,39 @@ class Audit:
         """Move what the journal holds into the metadata file."""
         self._journal.flush()
 
-    def verify(self) -> Iterator[tuple[str, int, str, str | None]]:
-        """Check both chains from their first record to their last.
-
-        Yields:
-            (chain, records that follow each other, the hash of the last of them, what is wrong after it or None).
-        """
+    def verify(self) -> Iterator[Checked]:
+        """Check both chains from the first record that is kept to their last."""
         self.flush()
         for chain in (CHANGES, ACCESS):
             yield self._verified(chain)
+
+    def cut(self, now: float) -> None:
+        """Cut off the beginning of each chain, up to the last record that is too old; the newest is always kept.
+
+        Only what follows its anchor is cut: of a chain that was tampered with, everything stays.
+        """
+        before = now - self._keep_days * DAY_S
+        for chain in (ACCESS, CHANGES):
+            sql = "SELECT min(number) FROM audit WHERE chain = ? AND at >= ?"
+            (kept,) = self._store.rows(sql, (chain, before))[0]
+            last = (self._head(chain)[0] if kept is None else kept) - 1
+            start = self._anchor(chain)[0]
+            if last <= start:
+                continue
+            found = self._verified(chain, last)
+            if found.problem is not None:
+                logger.error("the audit log keeps all of the chain %s: %s", chain, found.problem)
+                continue
+            self._cut_off(chain, last, found.last_hash)
+
+    def _cut_off(self, chain: str, last: int, last_hash: str) -> None:
+        """Remove records in one transaction with the new anchor, and with the record that says so."""
+        with self._store.durable() as db:
+            anchor = json.dumps([last, last_hash])
+            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (f"audit_anchor_{chain}", anchor))
+            db.execute("DELETE FROM audit WHERE chain = ? AND number <= ?", (chain, last))
+            said: dict[str, object] = {"chain": chain, "number": last, "hash": last_hash}
+            self.write(db, CUT, Principal("", ""), "", self._version(), said)
 
     def close(self) -> None:
         """Move the rest and close."""
@@ -118,23 +165,44 @@ class Audit:
         where, values = ("WHERE user_name = ?", [user_name]) if user_name is not None else ("", [])
         return self._store.rows(f"SELECT {COLUMNS} FROM audit {where} ORDER BY at, chain DESC, number", values)
 
-    def _verified(self, chain: str) -> tuple[str, int, str, str | None]:
-        number, before = 0, START
+    def _verified(self, chain: str, until: int | None = None) -> Checked:
+        start, before = self._anchor(chain)
+        number = start
+
+        def found(problem: str | None) -> Checked:
+            return Checked(chain, number - start, before, problem, start + 1)
+
+        if not self._is_anchored(chain, start, before):
+            return found("its beginning was cut off, and no record says so")
         while rows := self._store.rows(
-            f"SELECT {COLUMNS} FROM audit WHERE chain = ? AND number > ? ORDER BY number LIMIT {ROWS_AT_ONCE}",
-            (chain, number),
+            f"SELECT {COLUMNS} FROM audit WHERE chain = ? AND number > ? AND number <= ? "
+            f"ORDER BY number LIMIT {ROWS_AT_ONCE}",
+            (chain, number, 2**62 if until is None else until),
         ):
             for row in rows:
                 if row[1] != number + 1:
-                    return chain, number, before, f"records {number + 1} to {row[1] - 1} are missing"
+                    return found(f"records {number + 1} to {row[1] - 1} are missing")
                 if _hash(before, row[:-1]) != row[-1]:
-                    what = f"record {row[1]} was changed, or does not follow the one before"
-                    return chain, number, before, what
+                    return found(f"record {row[1]} was changed, or does not follow the one before")
                 number, before = row[1], row[-1]
-        head = self._store.fact(f"audit_{chain}", 0)
-        if head > number:
-            return chain, number, before, f"records {number + 1} to {head} are missing at the end"
-        return chain, number, before, None
+        head = self._store.fact(f"audit_{chain}", 0) if until is None else until
+        return found(f"records {number + 1} to {head} are missing at the end" if head > number else None)
+
+    def _anchor(self, chain: str) -> tuple[int, str]:
+        """The number and the hash of the last record that was cut off."""
+        kept = self._store.fact(f"audit_anchor_{chain}")
+        return (0, START) if kept is None else tuple(json.loads(kept))
+
+    def _is_anchored(self, chain: str, number: int, last_hash: str) -> bool:
+        """Whether the last record of a cut says the same. It is gone where the chain of changes was cut since."""
+        if number == 0:
+            return True
+        sql = "SELECT details FROM audit WHERE chain = ? AND event = ? ORDER BY number DESC"
+        for (details,) in self._store.rows(sql, (CHANGES, CUT)):
+            said = json.loads(details)
+            if said["chain"] == chain:
+                return (said["number"], said["hash"]) == (number, last_hash)
+        return chain == ACCESS and self._anchor(CHANGES)[0] > 0
 
     def _head(self, chain: str) -> tuple[int, str]:
         rows = self._store.rows("SELECT number, hash FROM audit WHERE chain = ? ORDER BY number DESC LIMIT 1", (chain,))
@@ -144,6 +212,12 @@ class Audit:
         with self._store.durable() as db:
             db.executemany(_INSERT.replace("INSERT", "INSERT OR IGNORE"), records)
             _note_head(db, ACCESS, max(row[1] for row in records))
+        if self._keep_days and time.time() > self._cut_at:
+            self._cut_at = time.time() + CUT_EVERY_S
+            try:
+                self.cut(time.time())
+            except errors.NeuroLakeError as problem:
+                logger.error("the audit log is longer than it should be: %s", problem)
 
 
 def _note_head(db: Connection, chain: str, number: int) -> None:

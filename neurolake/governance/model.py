@@ -34,6 +34,7 @@ class Governance:
         folder: where the audit's journal is; None keeps it in memory.
         fsync_s: how often the journal reaches the metadata file.
         synchronous: fsync the audit of reads, too, before a statement's end is answered.
+        audit_keep_days: see `Audit`.
 
     Attributes:
         version: counts every change; plans made under another one are made again.
@@ -42,13 +43,21 @@ class Governance:
     """
 
     def __init__(
-        self, store: Store, folder: Path | None = None, fsync_s: float = 0.2, *, synchronous: bool = False
+        self,
+        store: Store,
+        folder: Path | None = None,
+        fsync_s: float = 0.2,
+        *,
+        synchronous: bool = False,
+        audit_keep_days: int = 0,
     ) -> None:
         self.store = store
         self.version = int(store.fact("policy_version", 1))
         self.unsettled: Callable[[Name], bool] = lambda name: False
         self.derived: Callable[[Name], bool] = lambda name: False
-        self.audit = Audit(store, lambda: self.version, folder, fsync_s, synchronous=synchronous)
+        self.audit = Audit(
+            store, lambda: self.version, folder, fsync_s, synchronous=synchronous, keep_days=audit_keep_days
+        )
         self.classification = Classification(self)
         self._lock = threading.Lock()
         self._changing = threading.RLock()

@@ -31,6 +31,7 @@ VERIFIED = pa.schema(
         pa.field("last_hash", pa.string()),
         pa.field("intact", pa.bool_()),
         pa.field("problem", pa.string()),
+        pa.field("first_number", pa.int64()),
     ]
 )
 
@@ -177,11 +178,19 @@ def revoke(context: Context, privilege: str, object: str, role: str) -> pa.Table
 def verify_audit(context: Context) -> pa.Table:
     """Check that no record of the audit log was changed, removed or slipped in.
 
+    `first_number` is the first record that is kept: what stood before it was cut off after `audit_keep_days`.
     One row a chain: `changes` for users, roles, grants and policies, `access` for logins and decisions. Keep
     `last_hash` elsewhere: a later check that no longer passes through it was given another log.
     """
     found = [
-        {"chain": chain, "records": records, "last_hash": last, "intact": problem is None, "problem": problem}
-        for chain, records, last, problem in context.engine.governance.audit.verify()
+        {
+            "chain": one.chain,
+            "records": one.records,
+            "last_hash": one.last_hash,
+            "intact": one.problem is None,
+            "problem": one.problem,
+            "first_number": one.first,
+        }
+        for one in context.engine.governance.audit.verify()
     ]
     return pa.Table.from_pylist(found, schema=VERIFIED)

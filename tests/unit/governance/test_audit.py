@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
 
@@ -47,11 +49,11 @@ def open_audit(store: Store, folder: Path, interval_s: float = 60.0) -> Audit:
 
 
 def problems(audit: Audit) -> dict[str, str | None]:
-    return {chain: problem for chain, _, _, problem in audit.verify()}
+    return {chain: problem for chain, _, _, problem, _ in audit.verify()}
 
 
 def counts(audit: Audit) -> dict[str, int]:
-    return {chain: records for chain, records, _, _ in audit.verify()}
+    return {chain: records for chain, records, *_ in audit.verify()}
 
 
 def fill(audit: Audit) -> None:
@@ -209,3 +211,97 @@ class TestWhatUsersSee:
             before = hashlib.sha256(json.dumps(values, separators=(",", ":")).encode()).hexdigest()
             assert row["hash"] == before
         assert before == lake.call("verify_audit").column("last_hash").to_pylist()[0]
+
+
+class TestCut:
+    """What is too old is cut off at the beginning of a chain, and the rest still proves itself."""
+
+    @pytest.fixture
+    def old(self, store: Store, tmp_path: Path) -> Iterator[Audit]:
+        first = open_audit(store, tmp_path)
+        fill(first)
+        first.close()
+        with store.durable() as db:  # as if the first three records of each chain were made forty days ago
+            for chain in (CHANGES, ACCESS):
+                rechain(db, chain, 3)
+        opened = Audit(store, lambda: 7, tmp_path, 60.0, keep_days=30)
+        yield opened
+        opened.close()
+
+    def test_what_is_old_goes_and_the_rest_is_whole(self, old: Audit) -> None:
+        assert problems(old) == {CHANGES: None, ACCESS: None}
+        old.cut(time.time())
+        found = {one.chain: one for one in old.verify()}
+        assert (found[ACCESS].first, found[ACCESS].records, found[ACCESS].problem) == (4, 2, None)
+        assert (found[CHANGES].first, found[CHANGES].records, found[CHANGES].problem) == (4, 4, None)
+        assert [row[3] for row in old.rows() if row[0] == CHANGES][-2:] == ["audit_cut", "audit_cut"]
+        old.cut(time.time())
+        assert {one.chain: one for one in old.verify()} == found  # there is nothing more to cut
+        old.cut(time.time() + 90 * 86_400)
+        assert problems(old) == {CHANGES: None, ACCESS: None}
+        assert counts(old)[ACCESS] == 1  # the newest stays, so that the chain goes on
+        old.record("decision", ANN, "later")
+        assert problems(old) == {CHANGES: None, ACCESS: None}
+
+    def test_it_goes_on_after_a_restart(self, old: Audit, store: Store, tmp_path: Path) -> None:
+        old.cut(time.time())
+        old.close()
+        again = Audit(store, lambda: 7, tmp_path, 60.0, keep_days=30)
+        fill(again)
+        assert problems(again) == {CHANGES: None, ACCESS: None}
+        assert {one.chain: one.first for one in again.verify()} == {CHANGES: 4, ACCESS: 4}
+        again.close()
+
+    def test_a_chain_that_does_not_pass_is_kept(self, old: Audit, store: Store) -> None:
+        with store.durable() as db:
+            db.execute("UPDATE audit SET user_name = 'bob' WHERE chain = ? AND number = 2", (ACCESS,))
+        old.cut(time.time())
+        assert (problems(old)[ACCESS] or "").startswith("record 2 was changed")
+        assert {one.chain: one.first for one in old.verify()} == {CHANGES: 4, ACCESS: 1}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "DELETE FROM audit WHERE chain = 'access' AND number = 4",
+            "DELETE FROM facts WHERE name = 'audit_anchor_access'",
+            "UPDATE facts SET value = replace(value, '[3,', '[4,') WHERE name = 'audit_anchor_access'",
+            "UPDATE audit SET details = replace(details, '\"number\":3', '\"number\":4') WHERE event = 'audit_cut'",
+        ],
+    )
+    def test_more_than_was_cut_shows(self, old: Audit, store: Store, change: str) -> None:
+        old.cut(time.time())
+        with store.durable() as db:
+            assert db.execute(change).rowcount > 0
+        assert any(problems(old).values())
+
+    def test_a_cut_of_their_own_shows(self, old: Audit, store: Store) -> None:
+        with store.durable() as db:
+            (last_hash,) = db.execute("SELECT hash FROM audit WHERE chain = 'access' AND number = 3").fetchone()
+            db.execute("DELETE FROM audit WHERE chain = 'access' AND number <= 3")
+            db.execute("INSERT INTO facts VALUES ('audit_anchor_access', ?)", (json.dumps([3, last_hash]),))
+        assert "no record says so" in (problems(old)[ACCESS] or "")
+
+
+def rechain(db: Connection, chain: str, until: int) -> None:
+    """Date the first records of a chain forty days back, with the hashes that they would have."""
+    rows = db.execute("SELECT * FROM audit WHERE chain = ? ORDER BY number", (chain,)).fetchall()
+    before = START
+    for row in rows:
+        said = list(row[:-1])
+        said[2] -= 40 * 86_400 if said[1] <= until else 0
+        text = json.dumps([before, *said], separators=(",", ":"))
+        before = hashlib.sha256(text.encode()).hexdigest()
+        sql = "UPDATE audit SET at = ?, hash = ? WHERE chain = ? AND number = ?"
+        db.execute(sql, (said[2], before, chain, said[1]))
+
+
+def test_the_setting_cuts_by_itself(tmp_path: Path) -> None:
+    with neurolake.connect(str(tmp_path / "lake")) as lake:
+        lake.call("create_role", name="analyst")
+        lake.call("create_role", name="other")
+    with neurolake.connect(str(tmp_path / "lake"), audit_keep_days=1) as lake:
+        assert isinstance(lake, EmbeddedLake)
+        lake.engine.governance.audit.cut(time.time() + 2 * 86_400)
+        found = {row["chain"]: row for row in lake.call("verify_audit").to_pylist()}
+        assert found["changes"]["intact"]
+        assert found["changes"]["first_number"] > 1
