@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from neurolake import errors
@@ -19,20 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Pruned", "prune"]
 
+LOCKED = "the storage refuses to remove it"
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was, or would be, done: each snapshot with the reasons it stays, and the files that go."""
+    """What was, or would be, done: each snapshot with the reasons it stays, and the files that go.
+
+    `refused` are files that no snapshot needs and the storage does not let go: a lock or the rights say so.
+    """
 
     snapshots: list[Kept]
     files: int
     bytes: int
+    refused: int = 0
 
     @property
     def outcome(self) -> Outcome:
         """What the record of runs says of it."""
         gone = sum(not kept.reasons for kept in self.snapshots)
-        return Outcome(detail=f"removed {gone} snapshots and {self.files} files of {self.bytes} bytes")
+        refused = f"; the storage refused {self.refused} files" if self.refused else ""
+        return Outcome(detail=f"removed {gone} snapshots and {self.files} files of {self.bytes} bytes{refused}")
 
 
 def prune(
@@ -46,6 +54,8 @@ def prune(
     check: Callable[[], None],
 ) -> Pruned:
     """Prune one lake's snapshots in a repository, and the files that nobody's snapshot needs.
+
+    What a lock of the storage, or missing rights, keep there stays; a snapshot that stays keeps its files.
 
     Manifests go first, so that no snapshot is ever listed whose files are gone. Where any manifest cannot be read,
     nobody knows which files it needs, and no file goes.
@@ -69,10 +79,11 @@ def prune(
         mine = [manifest for manifest in manifests if manifest.lake_id == lake_id]
         chosen = [_mounted(kept, mounted) for kept in _chosen(mine, rule)]
         going = {kept.snapshot_id for kept in chosen if not kept.reasons}
-        left = _unneeded(repository, [m for m in manifests if m.snapshot_id not in going])
-        if not dry_run:
-            _take_away(repository, going, [key for key, _ in left], check)
-    return Pruned(chosen, len(left), sum(size for _, size in left))
+        locked = set() if dry_run else _withdraw(repository, going)
+        chosen = [kept._replace(reasons=(LOCKED,)) if kept.snapshot_id in locked else kept for kept in chosen]
+        left = _unneeded(repository, [m for m in manifests if m.snapshot_id not in going - locked])
+        gone = left if dry_run else _take_away(repository, left, check)
+    return Pruned(chosen, len(gone), sum(size for _, size in gone), len(left) - len(gone))
 
 
 def _there(repository: Repository, known: Collection[str]) -> Iterator[Manifest]:
@@ -113,19 +124,43 @@ def _unneeded(repository: Repository, staying: list[Manifest]) -> list[tuple[str
     return [(key, size) for key, size in repository.files.keys("data") if key not in needed]
 
 
-def _take_away(repository: Repository, going: set[str], files: list[str], check: Callable[[], None]) -> None:
+def _withdraw(repository: Repository, going: set[str]) -> set[str]:
+    """Take manifests away, for good before any file goes; those that the storage does not let go."""
+    locked = set()
     for snapshot_id in sorted(going):
-        repository.withdraw(snapshot_id)
+        if not _is_let_go(partial(repository.withdraw, snapshot_id)):
+            locked.add(snapshot_id)
         reached("prune.manifest")
-    repository.files.settle()  # the manifests are gone for good before any file is
-    for key in files:
+    repository.files.settle()
+    return locked
+
+
+def _take_away(
+    repository: Repository, files: list[tuple[str, int]], check: Callable[[], None]
+) -> list[tuple[str, int]]:
+    """Take files away; those that went."""
+    gone = []
+    for key, size in files:
         check()
         repository.renew()
-        repository.files.remove(key)
+        if _is_let_go(partial(repository.files.remove, key)):
+            gone.append((key, size))
         reached("prune.file")
     repository.files.clear_staging()
     repository.files.settle()
     reached("prune.done")
+    return gone
+
+
+def _is_let_go(remove: Callable[[], None]) -> bool:
+    """Remove something; False where the storage does not allow it."""
+    try:
+        remove()
+    except errors.SourceFailed as problem:
+        if problem.code != "source_denied":
+            raise
+        return False
+    return True
 
 
 def retention_of(settings: Settings) -> Retention:

@@ -273,7 +273,8 @@ class Repository:
         """Say that whoever is at work still is."""
         for key, (note, at) in list(self._notes.items()):
             if time.monotonic() - at > RENEW_S:
-                self._note(key, note)
+                with suppress(errors.SourceFailed):  # not where nothing may be replaced; the work itself would fail too
+                    self._note(key, note)
 
     def _announce(self, key: str, kind: str) -> None:
         try:
@@ -295,19 +296,31 @@ class Repository:
         for key, _ in list(self.files.keys("using")):
             if key == mine or not key.endswith(".json"):
                 continue
-            try:
-                note = json.loads(self.files.read(key))
-                idle_s = self._idle_s(key, note, mine)
-            except (ValueError, errors.SourceFailed):
-                continue  # it has just ended
-            if has_ended(key, note, idle_s):
-                self.files.remove(key)
+            if (note := self._read_note(key)) is None:
+                continue
+            if has_ended(key, note, self._idle_s(key, note, mine)):
+                with suppress(errors.SourceFailed):  # where nothing may be removed
+                    self.files.remove(key)
             else:
                 yield note
 
+    def _read_note(self, key: str) -> dict[str, Any] | None:
+        """A note; None where it is gone since it was listed."""
+        try:
+            return dict(json.loads(self.files.read(key)))
+        except errors.SourceFailed as problem:
+            if problem.code in ("source_missing", "repository_missing"):
+                return None
+            if problem.code == "source_changed" and self.files.size(key) is None:
+                return None
+            raise
+
     def _idle_s(self, key: str, note: Mapping[str, Any], mine: str) -> float:
         """How long a note was not renewed, by the storage's clock where it has one: this machine's may have jumped."""
-        then, now = self.files.modified(key), self.files.modified(mine)
+        try:
+            then, now = self.files.modified(key), self.files.modified(mine)
+        except errors.SourceFailed:
+            then = now = 0.0
         return now - then if then and now else abs(time.time() - float(note.get("at", 0)))
 
 

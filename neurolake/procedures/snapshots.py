@@ -228,6 +228,8 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
          ", ".join(kept.reasons) or "no rule keeps it", 0, 0)
         for kept in done.snapshots
     ]  # fmt: skip
+    if done.refused:
+        rows.append((place.location, None, None, "kept", "files that the storage refuses to remove", done.refused, 0))
     rows.append((place.location, None, None, gone, "files that no snapshot needs", done.files, done.bytes))
     return table(rows, PRUNED)
 

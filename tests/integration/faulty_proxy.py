@@ -134,6 +134,8 @@ class FaultyProxy:
     drop_range: bool = False
     old_listings: bool = False
     """Answer each listing as it was last answered before this was set."""
+    denied: Callable[[Asked], bool] = lambda _: False
+    """Which requests are refused and never reach the server."""
     hung_up: int = 0
     _rules: list[_Rule] = field(default_factory=list)
     _listings: dict[str, Answer] = field(default_factory=dict)
@@ -190,7 +192,9 @@ class FaultyProxy:
                 while not self._closed.is_set() and (asked := _read_head(reader)) is not None:
                     body = reader.read(int(asked.headers.get("content-length", "0")))
                     self.seen.append(asked)
-                    answer = self._ask(server, asked, body)
+                    answer = Answer(200, {}, b"") if self.denied(asked) else self._ask(server, asked, body)
+                    if self.denied(asked):
+                        status(403, "AccessDenied")(answer)
                     if asked.is_list:
                         answer = self._listed(asked, answer)
                     if (fault := self._fault(asked)) is not None:

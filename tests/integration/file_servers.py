@@ -13,6 +13,8 @@ USER = "keeper"
 PASSWORD = "a-test-password"
 NO_LISTING = "no-listing"
 """While a file of this name is in the folder, the SFTP server lists none."""
+NO_REMOVAL = "no-removal"
+"""While a file of this name is in the folder, the SFTP server removes none."""
 
 
 @contextmanager
@@ -46,6 +48,11 @@ def sftp(folder: Path) -> None:
             if (folder / NO_LISTING).exists():
                 raise asyncssh.SFTPFailure("not now")
             return super().scandir(path)
+
+        def remove(self, path: bytes) -> None:
+            if (folder / NO_REMOVAL).exists():
+                raise asyncssh.SFTPPermissionDenied("never")
+            super().remove(path)
 
     async def serve() -> None:
         server = await asyncssh.create_server(

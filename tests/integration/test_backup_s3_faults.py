@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import faulty_proxy
 import pytest
 from faulty_proxy import Asked, Fault, FaultyProxy
-from storage import S3Server
+from storage import ACCESS_KEY, SECRET_KEY, S3Server
 
 import neurolake
 from neurolake import errors
@@ -176,6 +177,60 @@ class TestLasting:
         proxy.heal()
         assert listed(lake) == [first]
         assert whole(lake, lake.backups.create())
+
+
+class TestObjectLock:
+    """A bucket whose objects are locked, as one has against ransomware."""
+
+    @pytest.fixture
+    def client(self, s3_server: S3Server, bucket: str) -> Any:
+        """A client of the bucket, made with versions and a lock of a day before any test writes there."""
+        from botocore.session import Session
+
+        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY, "region_name": "us-east-1"}
+        client = Session().create_client("s3", endpoint_url=s3_server.endpoint, **keys)
+        client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+        lock = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+        client.put_object_lock_configuration(
+            Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": lock}
+        )
+        yield client
+        client.close()
+
+    def test_what_was_removed_can_be_brought_back(self, client: Any, lake: neurolake.Lake, bucket: str) -> None:
+        """Prune marks what it removes; so does whoever steals the keys. The locked versions stay."""
+        first = lake.backups.create()
+        change(lake, "x")
+        second = lake.backups.create()
+        lake.backups.prune(dry_run=False)
+        assert listed(lake) == [second]
+        assert whole(lake, second)
+        versions = client.list_object_versions(Bucket=bucket, Prefix="backup/data")["Versions"]
+        with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+            client.delete_object(Bucket=bucket, Key=versions[0]["Key"], VersionId=versions[0]["VersionId"])
+        for version in versions:
+            client.delete_object(Bucket=bucket, Key=version["Key"])
+        assert {row["state"] for row in lake.backups.verify(second)} == {"whole", "damaged"}
+        for marker in client.list_object_versions(Bucket=bucket)["DeleteMarkers"]:
+            client.delete_object(Bucket=bucket, Key=marker["Key"], VersionId=marker["VersionId"])
+        assert {first, second} <= set(listed(lake))
+        assert whole(lake, first)
+        assert whole(lake, second)
+
+    def test_a_removal_that_is_refused_is_said(self, lake: neurolake.Lake, proxy: FaultyProxy) -> None:
+        first = lake.backups.create()
+        change(lake, "x")
+        second = lake.backups.create()
+        proxy.denied = is_removal
+        said = lake.backups.prune(dry_run=False)
+        assert [row["action"] for row in said[:2]] == ["kept", "kept"]
+        assert said[1]["reason"] == "the storage refuses to remove it"
+        assert listed(lake) == [first, second]
+        assert whole(lake, first)
+        assert whole(lake, lake.backups.create())
+        proxy.denied = lambda _: False
+        lake.backups.prune(dry_run=False)
+        assert len(listed(lake)) == 1
 
 
 class TestOldListings:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_servers import NO_LISTING, PASSWORD, USER, serving
+from file_servers import NO_LISTING, NO_REMOVAL, PASSWORD, USER, serving
 from storage import S3Server, unique
 
 import neurolake
@@ -129,6 +129,31 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, served: Pat
                     work()
             (served / NO_LISTING).unlink()
             assert whole(lake, place, snapshot)
+
+
+def test_a_server_that_lets_nothing_go_keeps_it_all(tmp_path: Path, served: Path) -> None:
+    """Append-only rights: snapshots are taken, and prune says what stays."""
+    with neurolake.connect(tmp_path / "lake") as first:
+        first.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
+    with serving("sftp", served) as port:
+        place = _set(tmp_path / "lake", f"sftp://127.0.0.1:{port}", "/keep", username=USER, password=PASSWORD)
+        with neurolake.connect(tmp_path / "lake", snapshot_keep_last=1, **KEEP_ONE) as lake:
+            backups = lake.backups.at(place)
+            (served / NO_REMOVAL).touch()
+            taken = []
+            for number in range(3):
+                lake.sql(f"UPDATE t SET i = -1 WHERE i = {number}").close()
+                taken.append(backups.create())
+            (served / "keep" / "data" / "0011223344556677.part").write_bytes(b"PAR1")
+            *said, refused, gone = backups.prune(dry_run=False)
+            assert [row["reason"] for row in said] == ["last 1", *["the storage refuses to remove it"] * 2]
+            assert (refused["action"], refused["files"], gone["files"]) == ("kept", 1, 0)
+            assert [row["snapshot_id"] for row in backups.list()] == taken
+            assert all(whole(lake, place, snapshot, full=False) for snapshot in taken)
+            (served / NO_REMOVAL).unlink()
+            assert backups.prune(dry_run=False)[-1]["files"] == 3
+            assert [row["snapshot_id"] for row in backups.list()] == taken[2:]
+            assert whole(lake, place, taken[2])
 
 
 def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
