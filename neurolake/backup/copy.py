@@ -30,7 +30,7 @@ def copy(source: Repository, target: Repository, manifest: Manifest, check: Call
         with mapped(staging):
             staging.mkdir(parents=True, mode=0o700)
         try:
-            for part in {part.file: part for part in manifest.parts()}.values():
+            for part in {part.file: part for part in manifest.stored()}.values():
                 check()
                 if there.get(part.file) == part.bytes:
                     continue

@@ -13,6 +13,7 @@ from neurolake import errors
 from neurolake._duckdb import DUCKDB_VERSION
 from neurolake.backup.definitions import Definitions, TableDefinition, read_definitions
 from neurolake.backup.encodings import refuse_unkept
+from neurolake.backup.external import with_external
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Manifest, TableEntry, new_id
@@ -38,6 +39,7 @@ def create(
     kind: str = "full",
     tables: Sequence[str] = (),
     reuse: bool = True,
+    external: bool = False,
     use: Callable[[Cursor], None],
     check: Callable[[], None],
 ) -> Manifest:
@@ -47,6 +49,7 @@ def create(
         kind: full, schema or data.
         tables: only these; none: all.
         reuse: whether what an earlier snapshot holds is not written again.
+        external: whether the files that registered sources read are copied, too.
         use: told the cursor that does the work, so that stopping reaches it.
         check: raises when the work is to stop.
 
@@ -70,6 +73,8 @@ def create(
             with suppress(errors.NeuroLakeError):  # an interrupted statement has ended it already
                 cursor.run("ROLLBACK")
             cursor.close()
+        if external:
+            manifest = with_external(engine, repository, manifest, check, reuse=reuse)
         check()
         repository.publish(manifest)
     engine.store.set_fact(fact_of(manifest.snapshot_id), repository.digest(manifest.snapshot_id))

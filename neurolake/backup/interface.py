@@ -31,7 +31,13 @@ class LakeBackups:
         return LakeBackups(self._lake, repository)
 
     def create(
-        self, tables: Sequence[str] = (), *, kind: str = "full", reuse: bool = True, as_role: str | None = None
+        self,
+        tables: Sequence[str] = (),
+        *,
+        kind: str = "full",
+        reuse: bool = True,
+        as_role: str | None = None,
+        include_external: bool = False,
     ) -> str:
         """Take a snapshot; its id. `create_snapshot` also says in which repositories it could not be kept.
 
@@ -40,8 +46,12 @@ class LakeBackups:
             kind: full; schema: no rows; data: tables only.
             reuse: whether what an earlier snapshot there holds is not written again.
             as_role: only what this role may see, masked as it sees it.
+            include_external: whether the files that registered sources read are copied, too.
         """
-        rows = self._call("create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse, as_role=as_role)
+        rows = self._call(
+            "create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse, as_role=as_role,
+            include_external=include_external,
+        )  # fmt: skip
         return next(str(row["snapshot_id"]) for row in rows if row["snapshot_id"] is not None)
 
     def list(self) -> Rows:
@@ -63,17 +73,19 @@ class LakeBackups:
         tables: Sequence[str] = (),
         to: str | Path | None = None,
         overwrite: bool = False,
+        external_to: str | Path | None = None,
     ) -> Rows:
         """Bring a snapshot, or tables of one, back; all of that or nothing.
 
         Args:
             to: a new lake's folder, or `schema:name`; None: where everything was.
             overwrite: whether what is there may be replaced.
+            external_to: where the copies of sources' files go, an empty folder or s3:// location.
         """
         destination = None if to is None else str(to)
         return self._call(
             "restore_snapshot", _named(snapshot), tables=list(tables) or None, destination=destination,
-            overwrite=overwrite,
+            overwrite=overwrite, external_to=None if external_to is None else str(external_to),
         )  # fmt: skip
 
     def diff(self, before: str | datetime, after: str | datetime) -> Rows:

@@ -129,6 +129,30 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """A copy of one file that a registered source reads, as it is.
+
+    Attributes:
+        path: where it lay below what all files of its source have in common.
+        pattern: what the source reads below that: the same path, or a pattern.
+        file: the SHA-256 of its bytes, with an ending where it is no Parquet.
+        bytes: its size.
+    """
+
+    schema: str
+    table: str
+    path: str
+    pattern: str
+    file: str
+    bytes: int
+
+    @property
+    def name(self) -> Name:
+        """The source."""
+        return Name(self.schema, self.table)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One snapshot.
 
@@ -145,6 +169,7 @@ class Manifest:
         number: counts the lake's snapshots, so that their order does not depend on its clock.
         masked: the role whose view of the data it is, under which version of the policies, and for each table what was
             done to which column and why; None for a snapshot of the data itself.
+        external: copies of the files that its sources read, if they were asked for.
     """
 
     snapshot_id: str
@@ -162,6 +187,7 @@ class Manifest:
     bytes_new: int = 0
     number: int = 0
     masked: Mapping[str, Any] | None = None
+    external: tuple[External, ...] = ()
     format: int = 1
 
     @property
@@ -177,7 +203,7 @@ class Manifest:
     @property
     def bytes(self) -> int:
         """Bytes of all its files, each counted once."""
-        return sum({part.file: part.bytes for part in self.parts()}.values())
+        return sum({stored.file: stored.bytes for stored in self.stored()}.values())
 
     @property
     def moment(self) -> datetime:
@@ -189,9 +215,14 @@ class Manifest:
         for table in self.tables:
             yield from table.parts
 
+    def stored(self) -> Iterator[Part | External]:
+        """Everything of it that is a file of the repository."""
+        yield from self.parts()
+        yield from self.external
+
     def files(self) -> frozenset[str]:
         """The files it needs."""
-        return frozenset(part.file for part in self.parts())
+        return frozenset(stored.file for stored in self.stored())
 
     def table(self, name: Name) -> TableEntry | None:
         """The table of that name."""
@@ -215,10 +246,10 @@ def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
 def write(manifest: Manifest) -> bytes:
     """The manifest as it is stored."""
     content = dataclasses.asdict(manifest)
-    if manifest.masked is None:
-        del content["masked"]
-    else:
-        content["format"] = 2
+    later = {key: content.pop(key) for key in ("masked", "external")}
+    said = {key: value for key, value in later.items() if value}
+    if said:
+        content |= said | {"format": 2}
     return _rendered(content | {"digest": _digest(content)})
 
 
@@ -262,6 +293,7 @@ def _manifest(content: dict[str, Any]) -> Manifest:
     tables = tuple(_table(entry) for entry in content.pop("tables"))
     objects = tuple(Statement(**{**entry, "after": tuple(entry["after"])}) for entry in content.pop("objects"))
     content |= {key: tuple(content[key]) for key in ("sources", "left_out")}
+    content["external"] = tuple(External(**one) for one in content.get("external", ()))
     return Manifest(tables=tables, objects=objects, **content)
 
 

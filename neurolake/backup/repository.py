@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from neurolake import errors
 from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
-from neurolake.backup.manifest import Manifest, Part, in_order
+from neurolake.backup.manifest import External, Manifest, Part, in_order
 from neurolake.backup.presence import AT_WORK, has_ended, own_note
 from neurolake.backup.sealed import SEALED, needs_key
 
@@ -89,12 +89,12 @@ class Files(Protocol):
 
 
 def file_key(file: str) -> str:
-    """Where a file of that hash lies.
+    """Where a file of that hash lies; one that is no Parquet brings its ending.
 
-    >>> file_key("ab12")
-    'data/ab/ab12.parquet'
+    >>> file_key("ab12"), file_key("ab12.csv.gz")
+    ('data/ab/ab12.parquet', 'data/ab/ab12.csv.gz')
     """
-    return f"data/{file[:2]}/{file}.parquet"
+    return f"data/{file[:2]}/{file}" if "." in file else f"data/{file[:2]}/{file}.parquet"
 
 
 class Repository:
@@ -206,7 +206,7 @@ class Repository:
 
     def _is_whole(self, digest: str) -> bool:
         try:
-            return hash_of(self.files.local(file_key(digest))) == digest
+            return hash_of(self.files.local(file_key(digest))) == digest.partition(".")[0]
         except errors.SourceFailed as problem:
             if problem.code != "snapshot_corrupt":
                 raise
@@ -214,7 +214,7 @@ class Repository:
         finally:
             self.files.release(file_key(digest))
 
-    def fetch(self, part: Part) -> Path:
+    def fetch(self, part: Part | External) -> Path:
         """A local path with a part's bytes, checked against its hash.
 
         Raises:
@@ -222,15 +222,15 @@ class Repository:
         """
         self.check_there(part)
         path = self.files.local(file_key(part.file))
-        if hash_of(path) != part.file:
+        if hash_of(path) != part.file.partition(".")[0]:
             raise corrupt(part, "its bytes are not those that were written")
         return path
 
-    def release(self, part: Part) -> None:
+    def release(self, part: Part | External) -> None:
         """A part that was fetched is needed no more."""
         self.files.release(file_key(part.file))
 
-    def check_there(self, part: Part) -> None:
+    def check_there(self, part: Part | External) -> None:
         """Whether a part's file is there, with the right size.
 
         Raises:
@@ -242,7 +242,7 @@ class Repository:
         if size != part.bytes:
             raise corrupt(part, f"it has {size:,} bytes where {part.bytes:,} were written")
 
-    def readable(self, part: Part) -> str | None:
+    def readable(self, part: Part | External) -> str | None:
         """What the engine opens a part by; None where it cannot open it where it lies, and must `fetch` it."""
         return self.files.readable(file_key(part.file))
 
@@ -351,7 +351,7 @@ def nothing(location: str) -> errors.NotFound:
     )
 
 
-def corrupt(part: Part, why: str) -> errors.SourceFailed:
+def corrupt(part: Part | External, why: str) -> errors.SourceFailed:
     """The error of a file that is not what was written."""
     return errors.SourceFailed(
         f"The file {file_key(part.file)} is damaged: {why}.",

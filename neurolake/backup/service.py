@@ -14,6 +14,7 @@ from neurolake.backup import mount as mounting
 from neurolake.backup.copy import copy
 from neurolake.backup.create import create, fact_of, lake_id
 from neurolake.backup.diff import Change, TableDiff, changed_rows, diff
+from neurolake.backup.external import put_back
 from neurolake.backup.faults import reached
 from neurolake.backup.folder import Folder
 from neurolake.backup.known import Known
@@ -193,6 +194,7 @@ class Backups:
         *,
         reuse: bool = True,
         as_role: str | None = None,
+        external: bool = False,
     ) -> list[Taken]:
         """Take a snapshot into one repository, or into every repository of the settings; what came of each.
 
@@ -200,8 +202,14 @@ class Backups:
         and `neurolake.backup.masked` for what `as_role` does.
 
         Raises:
+            InvalidRequest: `snapshot_kind`: external files are asked for with anything but all of the data.
             NeuroLakeError: what went wrong in the first, if none of them works.
         """
+        if external and (kind != "full" or tables or as_role is not None):
+            raise errors.InvalidRequest(
+                "Files of sources are only taken along in a full snapshot.", code="snapshot_kind",
+                next_step="Take it without naming tables, a role or another kind.",
+            )  # fmt: skip
         taken: list[Taken] = []
         made: tuple[Repository, Manifest] | None = None
         try:
@@ -209,7 +217,7 @@ class Backups:
                 try:
                     repository = self.repository(place)
                     if made is None:
-                        made = repository, self._create(repository, kind, tables, reuse, as_role)
+                        made = repository, self._create(repository, kind, tables, reuse, as_role, external)
                         taken.append(Taken(repository.location, made[1], made[1].bytes_new, None))
                     else:
                         bytes_new = copy(made[0], repository, made[1], self._check)
@@ -225,12 +233,21 @@ class Backups:
         return taken
 
     def _create(
-        self, repository: Repository, kind: str, tables: Sequence[str], reuse: bool, as_role: str | None
+        self,
+        repository: Repository,
+        kind: str,
+        tables: Sequence[str],
+        reuse: bool,
+        as_role: str | None,
+        external: bool,
     ) -> Manifest:
         if as_role is not None:
             asked = Asked(as_role.casefold(), tuple(tables), kind, reuse)
             return create_masked(self._engine, repository, asked, self._user_name, self._check)
-        return create(self._engine, repository, kind=kind, tables=tables, reuse=reuse, use=self._use, check=self._check)
+        return create(
+            self._engine, repository, kind=kind, tables=tables, reuse=reuse, external=external, use=self._use,
+            check=self._check,
+        )  # fmt: skip
 
     def verify(self, wanted: str, mode: str, location: str | None = None) -> list[Finding]:
         """Look at a snapshot. See `neurolake.backup.verify`."""
@@ -246,16 +263,25 @@ class Backups:
         )
 
     def restore(
-        self, wanted: str, tables: Sequence[str], destination: str | None, *, overwrite: bool, location: str | None
+        self,
+        wanted: str,
+        tables: Sequence[str],
+        destination: str | None,
+        *,
+        overwrite: bool,
+        location: str | None,
+        external_to: str | None = None,
     ) -> Restored:
         """Bring a snapshot, or tables of one, back.
 
         Args:
             destination: `schema:name` of this lake, the folder of a new home, or None: where everything was.
+            external_to: where the copies of sources' files go, from where a new home's sources read them.
 
         Raises:
             AlreadyExists: `restore_exists`.
-            InvalidRequest: `snapshot_masked`: masked data would stand where the data itself was.
+            InvalidRequest: `snapshot_masked`: masked data would stand where the data itself was; `restore_external`:
+                only a whole new home can have the files of sources.
             SourceFailed: `snapshot_corrupt`.
         """
         repository, manifest = self.manifest(wanted, location)
@@ -268,15 +294,33 @@ class Backups:
         if manifest.kind == "schema" and tables:
             raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
         schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
+        if external_to is not None and (destination is None or schema is not None or tables):
+            raise errors.InvalidRequest(
+                "External files are put back for a whole new lake.", code="restore_external",
+                next_step="Name a new lake's folder and no tables.",
+            )  # fmt: skip
         asked = Restoring.of(manifest, tables, schema, overwrite=overwrite)
         with repository.in_use("restore"):
             reached("restore.begun")
             paths = fetch_all(repository, asked.tables, self._check)
             if destination is not None and schema is None:
-                done = restore_home(asked, Path(destination), paths, self._engine.instance.options, self._check)
+                done = self._restore_home(repository, asked, Path(destination), paths, external_to)
             else:
                 done = self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check))
         return replace(done, role=manifest.role)
+
+    def _restore_home(
+        self, repository: Repository, asked: Restoring, folder: Path, paths: dict[str, Path], external_to: str | None
+    ) -> Restored:
+        undo: Callable[[], None] = _nothing_to_undo
+        if external_to is not None:
+            manifest, undo = put_back(self._engine, repository, asked.manifest, external_to, self._check)
+            asked = replace(asked, manifest=manifest)
+        try:
+            return restore_home(asked, folder, paths, self._engine.instance.options, self._check)
+        except BaseException:
+            undo()
+            raise
 
     def diff(self, before: str, after: str, location: str | None = None) -> list[TableDiff]:
         """What became of each table. See `neurolake.backup.diff`."""
@@ -383,6 +427,10 @@ class Backups:
 def locations(engine: Engine) -> list[str]:
     """The repositories of a lake's settings; by default its home's own."""
     return list(engine.settings.snapshot_repositories) or [str(engine.home.snapshots)]
+
+
+def _nothing_to_undo() -> None:
+    pass
 
 
 def _reach(repository: Repository, part: Part) -> Path:

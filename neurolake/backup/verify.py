@@ -8,7 +8,7 @@ of every row of every table adds up to what it did when the snapshot was taken.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake._duckdb import DUCKDB_VERSION, Instance, InstanceOptions
-from neurolake.backup.manifest import Manifest, Part, TableEntry
+from neurolake.backup.manifest import External, Manifest, Part, TableEntry
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.repository import corrupt
 from neurolake.backup.restore import Restoring, fetch_all
@@ -25,6 +25,7 @@ from neurolake.backup.writing import Select
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
+    from neurolake.sql.text import Name
 
 __all__ = ["Finding", "verify"]
 
@@ -75,6 +76,10 @@ def verify(
         for table in manifest.tables:
             check()
             found.append(_table(repository, table, pool, quick=mode == "quick", check=check))
+        for name in dict.fromkeys(one.name for one in manifest.external):
+            check()
+            copies = [one for one in manifest.external if one.name == name]
+            found.append(_external(repository, name, copies, pool, quick=mode == "quick", check=check))
     if mode == "full" and not any(finding.problem for finding in found) and manifest.kind != "schema":
         found.append(_restored(repository, manifest, options, scratch, check))
     return found
@@ -100,6 +105,34 @@ def _table(
 
     problems = [problem for problem in pool.map(look, table.parts) if problem is not None]
     return Finding(str(table.full_name), len(table.parts), table.rows, " ".join(problems) or None)
+
+
+def _external(
+    repository: Repository,
+    name: Name,
+    copies: Sequence[External],
+    pool: ThreadPoolExecutor,
+    *,
+    quick: bool,
+    check: Callable[[], None],
+) -> Finding:
+    """The copies of one source's files: whether each is there, and has the bytes that were copied."""
+
+    def look(one: External) -> str | None:
+        check()
+        try:
+            repository.check_there(one)
+            if not quick:
+                repository.fetch(one)
+                repository.release(one)
+        except errors.SourceFailed as problem:
+            if problem.code != "snapshot_corrupt":
+                raise
+            return problem.message
+        return None
+
+    problems = [problem for problem in pool.map(look, copies) if problem is not None]
+    return Finding(f"source {name}", len(copies), 0, " ".join(problems) or None)
 
 
 def _sample(table: TableEntry) -> Iterator[str]:

@@ -64,7 +64,10 @@ def _repo(function: Callable[..., Any]) -> Callable[..., Any]:
 def _location(given: str | None) -> str | None:
     from neurolake.config import environment
 
-    found = given or environment().get("NEUROLAKE_REPO") or None
+    return _absolute(given or environment().get("NEUROLAKE_REPO") or None)
+
+
+def _absolute(found: str | None) -> str | None:
     return found if found is None or "://" in found else str(Path(found).expanduser().absolute())
 
 
@@ -91,6 +94,7 @@ def _size(count: int) -> str:
               help="full; schema: no rows; data: tables only.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this managed table. May come again.")
 @click.option("--as-role", metavar="ROLE", help="Masked: only what this role may see.")
+@click.option("--include-external", is_flag=True, help="Copy the files that registered sources read, too.")
 @click.option("--no-reuse", is_flag=True, help="Write every row anew, and replace damaged files of the same content.")
 @_repo
 @on_a_lake
@@ -99,6 +103,7 @@ def create(
     kind: str,
     tables: tuple[str, ...],
     as_role: str | None,
+    include_external: bool,
     no_reuse: bool,
     repository: str | None,
     as_json: bool,
@@ -116,7 +121,7 @@ def create(
     with target.open() as lake, Waiting("Taking a snapshot", lake):
         made = _call(
             lake, "create_snapshot", tables=list(tables) or None, kind=kind, as_role=as_role, repository=repository,
-            reuse=not no_reuse,
+            reuse=not no_reuse, include_external=include_external,
         )  # fmt: skip
     rows = made.to_pylist()
     for row in rows:
@@ -209,6 +214,7 @@ def verify(
               help="A new lake's folder, or a schema of this lake. [default: where everything was]")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table. May come again.")
 @click.option("--overwrite", is_flag=True, help="Replace tables and views of the same name.")
+@click.option("--external-to", metavar="FOLDER|URL", help="Put copies of sources' files there, for a new lake.")
 @_repo
 @on_a_lake
 def restore(
@@ -217,6 +223,7 @@ def restore(
     destination: str | None,
     tables: tuple[str, ...],
     overwrite: bool,
+    external_to: str | None,
     repository: str | None,
     as_json: bool,
 ) -> None:
@@ -234,7 +241,7 @@ def restore(
     with target.open() as lake, Waiting("Restoring", lake):
         rows = _call(
             lake, "restore_snapshot", snapshot, tables=list(tables) or None, destination=destination,
-            overwrite=overwrite, repository=repository,
+            overwrite=overwrite, repository=repository, external_to=_absolute(external_to),
         )  # fmt: skip
     print_rows(rows, as_json)
     if "left out" in rows["state"].to_pylist():

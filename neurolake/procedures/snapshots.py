@@ -59,6 +59,7 @@ def create_snapshot(
     as_role: str | None = None,
     repository: str | None = None,
     reuse: bool = True,
+    include_external: bool = False,
 ) -> pa.Table:
     """Take a snapshot: Parquet files and a manifest, in a repository.
 
@@ -68,11 +69,14 @@ def create_snapshot(
     snapshot_repositories: the answer has a row for each, whose state is complete or says why it failed. Without
     `reuse` every row is written anew, and files of the same content that are damaged are replaced. With `as_role` it
     is masked: it holds what that role may see and nothing else, as plain tables; views and sources only if named.
+    With `include_external` the files that registered sources read are copied, too, as they are.
     """
     backups, rows = _backups(context), []
     mode = "masked" if as_role is not None else "tables" if tables else kind
     with backups.recorded("create", mode, repository) as outcomes:
-        everywhere = backups.create(kind, tables or (), repository, reuse=reuse, as_role=as_role)
+        everywhere = backups.create(
+            kind, tables or (), repository, reuse=reuse, as_role=as_role, external=include_external
+        )
         outcomes.update({taken.repository: taken.outcome for taken in everywhere})
     for taken in everywhere:
         if taken.manifest is not None:
@@ -104,8 +108,17 @@ def show_snapshot(context: Context, id: str, repository: str | None = None) -> p
     rows += [(str(Name(o.schema, o.name)), o.kind, None, None, None) for o in manifest.objects]
     rows += [(f"{name}.{column}", f"mask: {action}", None, None, None) for name, column, action in _masks(manifest)]
     rows += [(str(Name(*source["name"])), "source", None, None, None) for source in manifest.sources]
+    rows += [(str(name), "copies", None, len(sizes), sum(sizes)) for name, sizes in _copies(manifest).items()]
     rows += [(name, "metadata", len(kept), None, None) for name, kept in manifest.metadata.items() if kept]
     return table(rows, SHOWN)
+
+
+def _copies(manifest: Manifest) -> dict[Name, list[int]]:
+    """The sizes of the files that were copied for each source."""
+    found: dict[Name, list[int]] = {}
+    for one in manifest.external:
+        found.setdefault(one.name, []).append(one.bytes)
+    return found
 
 
 def _masks(manifest: Manifest) -> list[tuple[str, str, str]]:
@@ -145,7 +158,8 @@ def _verified(snapshot_id: str, found: Sequence[Finding]) -> Outcome:
     damaged = [finding.object for finding in found if finding.problem]
     if damaged:
         return Outcome(FAILED, "snapshot_corrupt", snapshot_id, detail=f"damaged: {', '.join(damaged)}")
-    tables = [finding for finding in found if finding.object not in ("manifest", "restored")]
+    others = ("manifest", "restored")
+    tables = [f for f in found if f.object not in others and not f.object.startswith("source ")]
     return Outcome(snapshot_id=snapshot_id, tables=len(tables), rows=sum(finding.rows for finding in tables))
 
 
@@ -157,14 +171,18 @@ def restore_snapshot(
     destination: str | None = None,
     overwrite: bool = False,
     repository: str | None = None,
+    external_to: str | None = None,
 ) -> pa.Table:
     """Restore a snapshot, or some tables of it: all of that, or nothing.
 
     `destination` is `schema:name`, the folder of a new lake, or nothing: everything goes back to where it was. Nothing
     that is there is replaced unless `overwrite` says so. `id` is a snapshot's id, the beginning of one, 'latest', or a
-    time: the last snapshot not after it. A masked snapshot is named by its id and needs a destination.
+    time: the last snapshot not after it. A masked snapshot is named by its id and needs a destination. `external_to`
+    is an empty folder or s3:// location: the copies of external files go there, and the new lake's sources read them.
     """
-    done = _backups(context).restore(id, tables or (), destination, overwrite=overwrite, location=repository)
+    done = _backups(context).restore(
+        id, tables or (), destination, overwrite=overwrite, location=repository, external_to=external_to
+    )
     return _restored(done)
 
 

@@ -52,8 +52,8 @@ class Objects:
         return bytes(data)
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """(key, size) of every object below a prefix, as the storage lists them now."""
-        for entry in self._loop.wait(self._driver.list(f"{self.location}/{prefix}/**")):
+        """(key, size) of every object below a prefix, or of all, as the storage lists them now."""
+        for entry in self._loop.wait(self._driver.list("/".join(filter(None, (self.location, prefix, "**"))))):
             yield entry.path.removeprefix(f"{self.location}/"), entry.size
 
     def write(self, key: str, data: bytes | Path) -> None:

@@ -12,14 +12,14 @@ Local files are DuckDB's own business.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurolake import errors
 from neurolake.sources.credentials import Resolve, StorageConfigs, scheme_of
 from neurolake.sources.failures import Failures
-from neurolake.sources.listing import Listing, Listings
+from neurolake.sources.listing import Entry, Listing, Listings
 from neurolake.sources.waiting import RequestLoop
 
 if TYPE_CHECKING:
@@ -113,6 +113,20 @@ class Storage:
         if not scheme_of(pattern):
             return Listing(pattern, ())
         return self._reader.refresh(pattern)
+
+    def pieces(self, pattern: str, size: int) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """The bytes of every file that matches a pattern now: (its URL, pieces of a size, the last one shorter).
+
+        Raises:
+            SourceFailed: as `refresh`, and where a file has changed since it was listed.
+        """
+        for entry in self.refresh(pattern).entries:
+            yield entry.path, self._pieces(entry, size)
+
+    def _pieces(self, entry: Entry, size: int) -> Iterator[bytes]:
+        driver = self._driver_of(entry.path)
+        for start in range(0, entry.size, size):
+            yield bytes(self._loop.wait(driver.read(entry, start, min(start + size, entry.size))))
 
     def objects(self, location: str) -> Objects:
         """What reads and writes whole files below a location.
