@@ -151,17 +151,22 @@ def drop(target: Target, name: str, row_filter: bool, as_json: bool) -> None:
 
 
 @policy.command(cls=Command)
-@click.argument("sql")
+@click.argument("sql", required=False)
 @click.option("--role", metavar="ROLE", help="As this role. [default: one's own]")
+@click.option("--user", "user_name", metavar="NAME", help="As this user, in their first role or in the one named.")
+@click.option("--object", "about", metavar="OBJECT", help="About this table or column, such as column:people.email.")
 @on_a_lake
-def explain(target: Target, sql: str, role: str | None, as_json: bool) -> None:
-    """Show what a role would see of a statement: its columns, masks and row filters. Nothing is run.
+def explain(
+    target: Target, sql: str | None, role: str | None, user_name: str | None, about: str | None, as_json: bool
+) -> None:
+    """Show what a role or a user would see of a statement, a table or a column, and why. Nothing is run.
 
     \b
       neurolake policy explain "SELECT * FROM people" --role analyst
+      neurolake policy explain --object column:people.email --user ann
     """
     with target.open() as lake:
-        print_rows(lake.call("explain_policy", sql, role), as_json)
+        print_rows(lake.call("explain_policy", sql, role, user_name, about), as_json)
 
 
 @catalog.command(cls=Command)

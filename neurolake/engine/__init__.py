@@ -318,11 +318,11 @@ class Engine:
         event = "denied" if denied else "decision"
         self.governance.audit.record(event, activity.principal, activity.query_id, **details)
 
-    def explain_policy(self, session: Session, text: str, role: str | None, query_id: str) -> list[tuple[Any, ...]]:
-        """What would be decided about a statement in a role; see the procedure of that name."""
+    def explain_policy(self, session: Session, query_id: str, *asked: str | None) -> list[tuple[Any, ...]]:
+        """What would be decided; see the procedure of that name, whose arguments these are."""
         from neurolake.engine import governed_explain
 
-        return governed_explain.rows(self, session, text, role, query_id)
+        return governed_explain.rows(self, session, governed_explain.Asked(*asked), query_id)
 
     # What the stages ask
 

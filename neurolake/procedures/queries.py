@@ -32,11 +32,16 @@ def cancel(context: Context, query_id: str) -> pa.Table:
 
 
 @procedure(DECISIONS, privilege="own")
-def explain_policy(context: Context, sql: str, role: str | None = None) -> pa.Table:
-    """What would be decided about a statement: each column of each table it names, and the row filters.
+def explain_policy(
+    context: Context, sql: str | None = None, role: str | None = None, user_name: str | None = None,
+    object: str | None = None,
+) -> pa.Table:  # fmt: skip
+    """What would be decided about a statement, a table or a column: each column, and the row filters.
 
-    `role` asks for another role than one's own, as administrators may. The statement is planned and does not run. One
-    that would be denied has one row, with the action denied and the reason.
+    `object` is a table or a column: what a SELECT of it shows, or what the statement that is named too does with it.
+    `role` asks for another role than one's own and `user_name` for another user, in their first role or in that one, as
+    administrators may. The statement is planned and does not run. One that would be denied has one row, with the action
+    denied and the reason.
     """
-    rows = context.engine.explain_policy(context.session, sql, role, context.query_id)
+    rows = context.engine.explain_policy(context.session, context.query_id, sql, role, user_name, object)
     return pa.Table.from_pylist([dict(zip(DECISIONS.names, row, strict=True)) for row in rows], DECISIONS)

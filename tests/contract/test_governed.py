@@ -544,6 +544,26 @@ class TestRecords:
         assert '"people.email":"partial"' in rows[0][1]
         assert "name7" not in str(rows)
 
+    def test_explain_policy_answers_for_a_user_and_a_column(self, service: Service) -> None:
+        admin = owner(service.engine)
+        asked = "CALL neurolake.explain_policy(user_name => 'ann', object => 'column:people.{}')"
+        assert [row[2:5] for row in admin(asked.format("email"))] == [("email", "partial", "email")]
+        assert [row[2:5] for row in admin(asked.format("SSN"))] == [("ssn", "absent", "ssn")]
+        assert admin("CALL neurolake.explain_policy(object => 'vault', user_name => 'ann')")[0][3] == "denied"
+        in_role = "CALL neurolake.explain_policy('SELECT * FROM people, orders', 'writer', 'ann', 'column:orders.id')"
+        assert [row[1:4] for row in admin(in_role)] == [("orders", "id", "allow")]
+        admin("CALL neurolake.set_row_filter('r', 'analyst', 'people', 'region = neurolake.attribute(''region'')')")
+        assert admin(asked.format("name"))[-1][3] == "row_filter"
+        with driver(service) as ann:
+            own = ann("CALL neurolake.explain_policy(object => 'column:people.salary')")
+            assert [row[2:4] for row in own] == [("salary", "null"), (None, "row_filter")]
+            assert ann("CALL neurolake.explain_policy(object => 'column:people.ssn')")[0][3] == "row_filter"
+            assert code_of(ann, "CALL neurolake.explain_policy('SELECT 1', user_name => 'admin')") == "access_denied"
+            assert code_of(ann, "CALL neurolake.explain_policy()") == "argument"
+            assert code_of(ann, "CALL neurolake.explain_policy(object => 'schema:lab')") == "argument"
+        assert code_of(admin, "CALL neurolake.explain_policy('SELECT 1', user_name => 'nobody')") == "user_unknown"
+        assert code_of(admin, "CALL neurolake.explain_policy('SELECT 1', 'nobody', 'ann')") == "role_denied"
+
     def test_explain_policy_says_what_is_decided(self, service: Service) -> None:
         call = "CALL neurolake.explain_policy('SELECT * FROM people', role => 'analyst')"
         decided = {row[2]: (row[3], row[4]) for row in owner(service.engine)(call)}
