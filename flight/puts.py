@@ -21,6 +21,7 @@ from flight.protocol.commands import (
 )
 from flight.protocol.results import put_prepared_result, put_update_result
 from flight.sessions import FlightSession
+from flight.uploads import Upload
 from neurolake import errors, loading
 from neurolake.sql.text import quote
 
@@ -113,16 +114,17 @@ def _ingest(
         raise errors.NotSupported("This combination of ingest modes is not supported.", code="mode")
     if command.catalog not in (None, "", "lake", "temp"):
         raise errors.NotFound(f"There is no catalog {command.catalog}.", next_step="The one catalog is lake.")
-    parts = [part for part in (command.schema, command.table) if part]
-    batches = uploaded(reader)
-    data = pa.RecordBatchReader.from_batches(uploaded_schema(reader), batches)
-    return loading.load(
-        server.engine,
-        session.session,
-        ".".join(map(quote, parts)),
-        data,
-        mode,
-        temporary=command.temporary,
-        client=session.session.client,
-        alive=alive,
-    )
+    target = ".".join(quote(part) for part in (command.schema, command.table) if part)
+    schema = uploaded_schema(reader)
+    with Upload(reader, mode, server.settings.upload_idle_s) as upload, session.loading(target, upload, alive):
+        return loading.load(
+            server.engine,
+            session.session,
+            target,
+            pa.RecordBatchReader.from_batches(schema, uploaded(upload)),
+            mode,
+            temporary=command.temporary,
+            client=session.session.client,
+            alive=alive,
+            feed=upload,
+        )

@@ -7,11 +7,14 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
 
+from flight.uploads import Upload
 from neurolake import errors
 from neurolake.config import Settings
 from neurolake.engine import Engine
@@ -71,6 +74,8 @@ class FlightSession:
         self.tickets: dict[bytes, Ticket] = {}
         self.fetched: deque[bytes] = deque()
         """Tickets that were fetched, oldest first: they make room for new ones before their life is over."""
+        self.uploads: dict[str, Upload] = {}
+        """By target: the load that is under way; of several that append, the last."""
         self.transaction_id: bytes | None = None
         self.used = time.monotonic()
         self.busy = 0
@@ -159,6 +164,20 @@ class FlightSession:
         found = self._held(handle)
         found.expires = time.monotonic() + self._settings.ticket_life_s
         return found
+
+    @contextmanager
+    def loading(self, target: str, upload: Upload, alive: Callable[[], bool]) -> Iterator[None]:
+        """Note a load while it lasts. The next into the same table waits, or ends it where its client has left it."""
+        before = self.uploads.get(target)
+        if before is not None and not before.mode == upload.mode == "append":
+            before.give_way(alive)
+        self.uploads[target] = upload
+        try:
+            yield
+        finally:
+            upload.loaded()
+            if self.uploads.get(target) is upload:
+                self.uploads.pop(target, None)
 
     def check_transaction(self, transaction_id: bytes | None) -> None:
         """Refuse a statement that names another transaction than the open one."""

@@ -6,13 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
 from neurolake.query import Principal
 
 POLL_S = 0.05
+
+
+class Feed(Protocol):
+    """A client that a load has its rows from, and may have to wait for."""
+
+    def idle_s(self) -> float:
+        """For how long, in seconds, it has been waiting."""
+
+    def stop(self) -> None:
+        """Wait no longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +45,7 @@ class Activity:
     cursor: Cursor | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     session: object = None
+    feed: Feed | None = None
     """Whose statement it is; the session may end before it."""
     ruling: Any = None
     """What was decided about it, for a governed role."""
@@ -73,6 +84,8 @@ class Activity:
         with self.lock:
             if self.cursor is not None:
                 self.cursor.interrupt()
+        if self.feed is not None:
+            self.feed.stop()
 
     def look(self) -> None:
         """Watch once, now, and raise what came of it: the last thing before a commit.

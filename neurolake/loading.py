@@ -18,6 +18,7 @@ from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, quote
 
 if TYPE_CHECKING:
+    from neurolake.activity import Feed
     from neurolake.engine import Engine
     from neurolake.session import Session
 
@@ -45,6 +46,7 @@ def load(
     temporary: bool = False,
     client: str = "embedded",
     alive: Alive = None,
+    feed: Feed | None = None,
 ) -> int:
     """Load data into a table; how many rows it brought.
 
@@ -54,6 +56,7 @@ def load(
             Parquet, CSV or JSON file.
         mode: create | append | create_append | replace | upsert.
         keys: for upsert, the columns that identify a row.
+        feed: what stops the waiting for data that a client sends.
 
     Raises:
         AlreadyExists, NotFound, InvalidRequest: the table and the mode do not fit together; nothing was written.
@@ -82,7 +85,7 @@ def load(
         data = data if isinstance(data, str | Path) else arrow(data)
         names = None if isinstance(data, str | Path) else tuple(data.schema.names)
         plan = evolve(plan, detail=Load(target, mode, names, temporary))
-    return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary), alive)
+    return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary), alive, feed)
 
 
 def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:

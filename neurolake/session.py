@@ -18,6 +18,8 @@ from neurolake.result import Result
 from neurolake.sql.text import DEFAULT_SCHEMA, Name
 
 QUEUE_POLL_S = 0.05
+LEFT_S = 1.0
+"""An upload that has stood still for so long, while its session wants to go on, counts as left by its client."""
 
 
 class _Turn:
@@ -71,6 +73,7 @@ class Session:
         self._per_thread = per_thread
         self._instance = instance
         self._turn = threading.Lock()
+        self._at_turn: Activity | None = None
         self._home: Cursor | None = None
         self._unread: weakref.ref[Result] | None = None
         self._idle: list[Cursor] = []
@@ -168,7 +171,9 @@ class Session:
             while not self._turn.acquire(timeout=QUEUE_POLL_S):
                 if activity is not None:
                     activity.check()
+                self._end_left_upload()
         try:
+            self._at_turn = activity
             if self.closed:
                 raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
             self._unused = False
@@ -185,7 +190,14 @@ class Session:
             raise
 
     def _leave(self) -> None:
+        self._at_turn = None
         self._turn.release()
+
+    def _end_left_upload(self) -> None:
+        """A driver that fails to read what it was to upload may say nothing, and come with the ROLLBACK next."""
+        ahead = self._at_turn
+        if ahead is not None and ahead.feed is not None and ahead.feed.idle_s() > LEFT_S:
+            ahead.stop(errors.Cancelled("The upload stood still while its session went on."))
 
     def _home_cursor(self) -> Cursor:
         if self._home is not None and self._home.generation != self._instance.generation:

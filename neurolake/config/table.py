@@ -201,6 +201,7 @@ class SettingValues:
         minimum=64 * _KIB,
         maximum=2 * _GIB - 1,
     )
+    upload_idle_s: float = _row(600.0, "An upload in which nothing comes for this long ends.", minimum=0.1)
     upload_batch_bytes_max: int = _row(
         256 * _MIB, "The largest batch a client may upload.", minimum=64 * _KIB, maximum=2 * _GIB - 1
     )

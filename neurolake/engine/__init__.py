@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from neurolake import errors, observe, procedures
 from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
-from neurolake.activity import Activities, Activity
+from neurolake.activity import Activities, Activity, Feed
 from neurolake.backup.runs import Runs
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
@@ -195,9 +195,10 @@ class Engine:
         self.account(activity, None)
         return changed
 
-    def load(self, plan: Plan, work: Callable[[Cursor], int], alive: Alive = None) -> int:
-        """Do a load: a write whose rows come from outside the statement."""
+    def load(self, plan: Plan, work: Callable[[Cursor], int], alive: Alive = None, feed: Feed | None = None) -> int:
+        """Do a load: a write whose rows come from outside the statement, and where from a client then by `feed`."""
         activity = self._begin(plan.request, alive)
+        activity.feed = feed
         try:
             if not activity.principal.is_admin:
                 from neurolake.engine import governed_writes
@@ -224,7 +225,7 @@ class Engine:
         own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
         own = own or plan.opened
         if key is not None and plan.kind is Kind.SELECT and not own:
-            self._plans[key] = plan
+            self._plans[key] = evolve(plan, request=None)  # the session may end before the plan is forgotten
             while len(self._plans) > self.settings.plan_cache_entries:
                 self._plans.popitem(last=False)
         return plan

@@ -333,6 +333,7 @@ def commit(engine: Engine, session: Any, activity: Activity | None = None) -> No
     _refuse_outside(session)
     with session.at_home(activity) as cursor:
         try:
+            _refuse_failed(cursor)
             with engine.outbox.settling(session.events):
                 cursor.run("COMMIT")
         except errors.NeuroLakeError:
@@ -341,6 +342,18 @@ def commit(engine: Engine, session: Any, activity: Activity | None = None) -> No
             raise
         session.ended()
         session.temporary = _temporary(cursor) if session.temporary else session.temporary
+
+
+def _refuse_failed(cursor: Cursor) -> None:
+    """Ask before a COMMIT: where a statement has failed the engine takes it, says nothing, and keeps nothing."""
+    try:
+        cursor.rows("SELECT 1")
+    except errors.InvalidRequest:
+        raise errors.InvalidRequest(
+            "A statement of this transaction had failed, so it is rolled back: nothing of it was written.",
+            code="transaction_failed",
+            next_step="Run the whole transaction again.",
+        ) from None
 
 
 def rollback(engine: Engine, session: Any, activity: Activity | None = None) -> None:

@@ -162,7 +162,8 @@ class OfLake(Client):
         try:
             self.execute("COMMIT")
         except errors.InvalidRequest as problem:
-            assert problem.code == "no_transaction"
+            if problem.code != "no_transaction":
+                raise
 
     def rollback(self) -> None:
         self.execute("ROLLBACK")
@@ -278,7 +279,8 @@ class Flight(Client):
             try:
                 self.execute("COMMIT")
             except adbc_driver_manager.Error as error:
-                assert failure_of(error).code == "no_transaction"
+                if failure_of(error).code != "no_transaction":
+                    raise
 
     def rollback(self) -> None:
         if self.autocommits:

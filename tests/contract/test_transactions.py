@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import adbc_driver_manager
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from contract.clients import Client
+from neurolake import errors
 
 
 class TestTransactions:
@@ -50,6 +52,17 @@ class TestTransactions:
         assert client.rows("FROM t") == [(1,)]
         client.commit()
         assert client.rows("FROM t") == [(2,)]
+
+    def test_the_commit_of_one_that_has_failed_fails(self, client: Client, other: Client) -> None:
+        client.execute("CREATE TABLE t (a INT)")
+        client.commit()
+        client.begin()
+        client.change("INSERT INTO t VALUES (1)")
+        assert client.failure("SELECT 'x'::INT AS a").code == "conversion"
+        assert client.failure("SELECT 1 AS a").code == "transaction"
+        with pytest.raises((errors.NeuroLakeError, adbc_driver_manager.Error), match=r"\[transaction_failed"):
+            client.commit()
+        assert other.value("SELECT count(*) FROM t") == 0
 
     def test_a_conflict_is_an_error_with_a_next_step(self, client: Client, other: Client) -> None:
         client.execute("CREATE TABLE t AS SELECT 1 AS a")

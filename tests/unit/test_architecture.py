@@ -70,7 +70,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("neurolake.quickstart",),
     ("neurolake.cli",),
     ("neurolake.__main__",),
-    ("flight.__init__", "flight.protocol", "flight.errors", "flight.http", "flight.tls"),
+    ("flight.__init__", "flight.protocol", "flight.errors", "flight.http", "flight.tls", "flight.uploads"),
     ("flight.sessions", "flight.metadata"),
     ("flight.auth", "flight.actions", "flight.puts", "flight.streams"),
     ("flight.server",),
