@@ -18,9 +18,9 @@ from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor
 from neurolake.backup.encodings import encoded_type
 from neurolake.backup.manifest import Column, Statement
-from neurolake.backup.types import parse_type
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import Name, literal, quote
+from neurolake.sql.types import parse_type
 
 __all__ = ["MOUNT_PREFIX", "Definitions", "TableDefinition", "is_ours", "read_definitions"]
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neurolake import errors
-from neurolake.backup.types import LogicalType, parse_type
 from neurolake.sql.text import literal, quote
+from neurolake.sql.types import LogicalType, parse_type
 
 __all__ = ["decode", "encode", "encoded_type", "exact", "refuse_unkept"]
 

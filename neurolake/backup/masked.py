@@ -20,11 +20,11 @@ from neurolake.backup.encodings import encoded_type, refuse_unkept
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Column, Manifest, Part, TableEntry, new_id
-from neurolake.backup.types import parse_type
 from neurolake.backup.writing import PART_ROWS, PartWriter, Select, rows_of_part
 from neurolake.governance.actions import ABSENT
 from neurolake.query import OWNER, Principal, Request
 from neurolake.sql.text import Name, quote
+from neurolake.sql.types import parse_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ from neurolake.backup import rename
 from neurolake.backup.encodings import decode
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Column, Manifest, Statement, TableEntry
-from neurolake.backup.types import parse_type
 from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, literal, quote
+from neurolake.sql.types import parse_type
 
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from neurolake.backup.encodings import encode, exact
 from neurolake.backup.folder import mapped
 from neurolake.backup.manifest import Column, Part, TableEntry
-from neurolake.backup.types import parse_type
 from neurolake.sql.text import Name, quote
+from neurolake.sql.types import parse_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

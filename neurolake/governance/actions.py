@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurolake import errors
+from neurolake.governance import nested
 
 ABSENT = "absent"
 """What `block` makes of a column: there is none of that name."""
@@ -40,6 +41,10 @@ def _is_text(kind: str) -> bool:
     return _TEXT.match(kind) is not None
 
 
+def _is_text_at_any_depth(kind: str) -> bool:
+    return _is_text(kind) or nested.holds_text(kind)
+
+
 def _is_moment(kind: str) -> bool:
     return _MOMENT.match(kind) is not None
 
@@ -49,7 +54,8 @@ def _is_number(kind: str) -> bool:
 
 
 _KEEPS: Mapping[str, Callable[[str], bool]] = {
-    "redact": _is_text, "token": _is_text, "partial": _is_text, "ip_prefix": _is_text, "postcode": _is_text,
+    "redact": _is_text_at_any_depth,
+    "token": _is_text, "partial": _is_text, "ip_prefix": _is_text, "postcode": _is_text,
     "bucket": _is_number, "date_trunc": _is_moment, "date_shift": _is_moment,
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from neurolake.governance import nested
 from neurolake.governance.actions import ABSENT, fits
 from neurolake.sql.text import literal, quote
 
@@ -226,7 +227,18 @@ def _postcode(options: Mapping[str, Any], column: str, kind: str) -> str:
 
 
 def _redact(options: Mapping[str, Any], column: str, kind: str) -> str:
-    return call("regexp_replace", column, literal("|".join(REDACTED)), literal(HIDDEN), "'g'")
+    if nested.holds_text(kind) and kind != "VARCHAR":
+        return nested.expression(column, kind, _without_personal, call)
+    return _without_personal(column, is_json=False)
+
+
+def _without_personal(text: str, is_json: bool) -> str:
+    """Text without what is personal in it. In JSON a number stays one, and what is no JSON any more is NULL."""
+    if not is_json:
+        return call("regexp_replace", text, literal("|".join(REDACTED)), literal(HIDDEN), "'g'")
+    words, digits = "|".join(REDACTED[:-2]), "|".join(REDACTED[-2:])
+    shown = call("regexp_replace", text, literal(words), literal(HIDDEN), "'g'")
+    return f"TRY_CAST({call('regexp_replace', shown, literal(digits), literal('0'), literal('g'))} AS JSON)"
 
 
 def _if(condition: str, shown: str, column: str, otherwise: str) -> str:

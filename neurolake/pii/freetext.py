@@ -61,10 +61,10 @@ def sparse(cursor: Cursor, leaves: Sequence[Leaf], verdicts: Iterable[Verdict]) 
 
 def _found(column: str, entity: str, pattern: str) -> str:
     """How many cells hold it, and a few of what was found, to be checked and forgotten."""
-    test = f"regexp_matches({column}, {literal(pattern)})"
+    test = f"regexp_matches({column}, {literal(pattern)}, 'i')"
     if entity not in CHECKS:
         return f"{{'n': count(*) FILTER ({test}), 'some': NULL::VARCHAR[]}}"
-    few = f"list(regexp_extract({column}, {literal(pattern)})) FILTER ({test})"
+    few = f"list(regexp_extract({column}, {literal(pattern)}, 0, 'i')) FILTER ({test})"
     return f"{{'n': count(*) FILTER ({test}), 'some': list_slice({few}, 1, {CANDIDATES_MAX})}}"
 
 
@@ -96,7 +96,7 @@ def whole(cursor: Cursor, pieces: Iterable[str], columns: Sequence[str]) -> list
     Args:
         cursor: where it runs.
         pieces: the table, as SQL of one relation or of several with some of its rows each.
-        columns: columns of type VARCHAR.
+        columns: columns that are, or hold, text; it is looked for in their form as text, nested or not.
 
     Returns:
         (column, the largest share of cells that hold one entity, evidence, cells) where any was found.
@@ -106,12 +106,13 @@ def whole(cursor: Cursor, pieces: Iterable[str], columns: Sequence[str]) -> list
     names = [quote(column) for column in columns]
     counted = [_found(name, entity, pattern) for name in names for entity, pattern in INSIDE.items()]
     # One expression for everything decides about a row; the rows that pass, a few, are asked about each kind.
-    any_hit = " OR ".join(f"regexp_matches({name}, {literal(SECRETS_OF_TEXT)})" for name in names)
+    texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in names)
+    any_hit = " OR ".join(f"regexp_matches({name}, {literal(SECRETS_OF_TEXT)}, 'i')" for name in names)
     row: list[Mapping[str, object]] = [{"n": 0, "some": None}] * len(counted)
     filled = [0] * len(names)
     for piece in pieces:
         (hits_here,) = cursor.rows(
-            f"SELECT {', '.join(counted)} FROM (SELECT {', '.join(names)} FROM {piece} WHERE {any_hit})"
+            f"SELECT {', '.join(counted)} FROM (SELECT * FROM (SELECT {texts} FROM {piece}) WHERE {any_hit})"
         )
         (filled_here,) = cursor.rows(f"SELECT {', '.join(f'count({name})' for name in names)} FROM {piece}")
         row = [_added(before, here) for before, here in zip(row, hits_here, strict=True)]

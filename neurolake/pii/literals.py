@@ -22,7 +22,7 @@ HIDDEN = "***"
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     from neurolake.pii.inside import INSIDE
 
-    return tuple((entity, re.compile(pattern, re.ASCII)) for entity, pattern in INSIDE.items())
+    return tuple((entity, re.compile(pattern, re.ASCII | re.IGNORECASE)) for entity, pattern in INSIDE.items())
 
 
 def _kinds(match: re.Match[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scanned", "scan"]
 
+_TEXT = re.compile(r"\b(?:VARCHAR|JSON)\b")
+"""Stands in every type that is text, or holds any."""
 ENTITIES_PER_COLUMN_MAX = 5
 """A nested column may hold many kinds; the surest are kept."""
 
@@ -112,7 +115,7 @@ def _in_every_row(
     pause: Callable[[], None] | None,
 ) -> tuple[Finding, ...]:
     known = {one.column for one in findings}
-    texts = [column for column, kind in types.items() if kind == "VARCHAR" and column not in known]
+    texts = [column for column, kind in types.items() if _TEXT.search(kind) and column not in known]
     if pause is None:
         source = engine.catalog.sources.get(name.fold())
         read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)

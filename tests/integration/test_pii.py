@@ -15,6 +15,7 @@ from neurolake import errors
 from neurolake.cli import run
 from neurolake.lake import EmbeddedLake
 from neurolake.pii import reading
+from neurolake.query import Request
 from neurolake.sql.text import Name
 
 # Every name that is looked up and every connection that is made is told to an audit hook, by whatever library.
@@ -248,3 +249,40 @@ def test_text_files_are_scanned_from_their_start(tmp_path: Path) -> None:
             (found,) = lake.pii.scan(kind).to_pylist()
             assert (found["column_name"], found["entity"]) == ("mail", "EMAIL_ADDRESS")
             assert found["sample_size"] == 999
+
+
+SPARSE = {
+    "remark": "{}",
+    "short": "{}",
+    "lower": "lower({})",
+    "structure": "{{'note': [{}], 'n': i}}",
+    "pairs": "MAP {{'k': {}}}",
+    "document": "to_json({{'note': {}, 'n': i}})",
+    "document_text": "to_json({{'note': {}}})::VARCHAR",
+}
+
+
+def test_one_row_in_ten_thousand_is_found_by_a_full_pass_and_redacted() -> None:
+    rare = "'please write to Ann.Lee@example.org, or pay to NO93 8601 1117 947 now'"
+    cell = f"CASE WHEN i % 10000 = 5000 THEN {rare} ELSE 'the parcel was left at the door' END"
+    columns = ", ".join(f"{made.format(cell)} AS {name}" for name, made in SPARSE.items())
+    with EmbeddedLake.open(":memory:") as lake:
+        lake.sql(f"CREATE TABLE t AS SELECT i, {columns} FROM range(20000) r(i)")
+        assert lake.call("scan_pii", "t").num_rows == 0
+        found = {row["column_name"]: row for row in lake.call("scan_pii", "t", full=True).to_pylist()}
+        assert set(found) == set(SPARSE)
+        for row in found.values():
+            assert (row["entity"], row["share"]) == ("FREE_TEXT", 0.0001)
+            assert row["evidence"] == "in text: EMAIL_ADDRESS 0.0001, IBAN_CODE 0.0001"
+        proposed = lake.call("propose_policies", "t").to_pylist()
+        assert {row["action"] for row in proposed} == {"redact"}
+        lake.sql("CALL neurolake.create_role('analyst'); CALL neurolake.grant('read', 't', 'analyst');"
+                 "CALL neurolake.create_user('ann', 'a password for ann', ['analyst']);")  # fmt: skip
+        for row in proposed:
+            lake.call("set_policy", row["name"], row["role"], row["target"], row["action"])
+        session = lake.engine.session(lake.engine.governance.principal("ann"))
+        rows = lake.engine.run(Request("SELECT * EXCLUDE (i) FROM t WHERE i IN (1, 5000) ORDER BY i", session)).arrow()
+    clean, hidden = (str(row) for row in rows.to_pylist())
+    assert clean.count("the parcel was left at the door") == len(SPARSE)
+    assert hidden.count("please write to ***") == len(SPARSE)
+    assert not any(word in hidden.lower() for word in ("example", "lee", "8601", "947"))

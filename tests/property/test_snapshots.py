@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import neurolake
 from neurolake.backup.encodings import decode, encode, encoded_type
-from neurolake.backup.types import parse_type
 from neurolake.sql.text import quote
+from neurolake.sql.types import parse_type
 
 EXAMPLES = settings(
     max_examples=12,

@@ -6,7 +6,7 @@ import pytest
 
 from neurolake import errors
 from neurolake.backup.encodings import encoded_type, refuse_unkept
-from neurolake.backup.types import parse_type
+from neurolake.sql.types import parse_type
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The engine's types, read from their text: what a column of a snapshot was, whatever Parquet calls it."""
+"""The engine's types, read from their text: what a column is, at every depth."""
 
 from __future__ import annotations
 
