@@ -330,6 +330,17 @@ class TestPolicies:
             assert failure(run, "CALL neurolake.set_policy('p', '*', 'result:*', 'allow')")[0] == "access_denied"
 
 
+def test_a_masked_snapshot_is_whole_or_refused(tmp_path: Path) -> None:
+    with EmbeddedLake.open(tmp_path / "lake", pii_results="redact") as lake:
+        lake.sql(TABLE)
+        with pytest.raises(errors.AccessDenied, match="result_personal"):
+            lake.call("create_snapshot", tables=["notes"], as_role="analyst")
+        lake.call("set_policy", "snapshots", "analyst", "result:*", "warn")
+        (taken,) = lake.call("create_snapshot", tables=["log"], as_role="analyst").to_pylist()
+        states = lake.call("verify_snapshot", taken["snapshot_id"], full=True)["state"].to_pylist()
+        assert set(states) == {"whole"}
+
+
 class TestSettings:
     def test_hold_where_no_policy_does_and_for_administrators_by_a_setting_of_its_own(self, tmp_path: Path) -> None:
         with serving(tmp_path, pii_results="redact", pii_results_admins=True) as service:
