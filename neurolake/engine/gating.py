@@ -119,12 +119,14 @@ class Forms:
         known: by form; None where it was only met.
         spelled: by what a text is without its literals, the form that it has and where each literal of that stands in
             the text; None where that is not plain.
+        conditions: row filters as they stand in views, by their own text and a user's attributes.
     """
 
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
         self.known: OrderedDict[Key, Known | None] = OrderedDict()
         self.spelled: OrderedDict[Key, tuple[Known, tuple[int, ...] | None]] = OrderedDict()
+        self.conditions: OrderedDict[Key, str] = OrderedDict()
 
     def met(self, key: Key) -> bool:
         """Whether a form was met before; it is noted."""

@@ -310,7 +310,12 @@ class Relations:
                 code="setting_denied",
                 next_step="RESET TimeZone.",
             )
-        return row_condition(self._engine, joined, self._principal.attributes)
+        key = (joined, *sorted(self._principal.attributes.items()))
+        made = self._engine.forms.conditions.get(key)
+        if made is None:
+            made = row_condition(self._engine, joined, self._principal.attributes)
+            self._engine.forms.keep(self._engine.forms.conditions, key, made)
+        return made
 
 
 def _in_zone(condition: str, columns: Mapping[str, str]) -> bool:
