@@ -122,6 +122,10 @@ def open_decision(columns: Iterable[str]) -> TableDecision:
 
 def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     """A SELECT, and what parses as one: its relations become views, and the gate walks the text that runs."""
+    if draft.verb == "PIVOT":
+        from neurolake.engine import governed_pivot
+
+        draft = governed_pivot.listed(engine, draft, activity)
     home = at_home(draft)
     relations = Relations(engine, evolve(draft, home=home), activity)
     gated = mapped(engine, draft.text, relations, draft.request.session.schema)

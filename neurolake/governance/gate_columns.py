@@ -26,7 +26,7 @@ def named(tree: Any) -> frozenset[str] | None:
     relations: set[str] = set()
     columns: set[str] = set()
     for node in _dicts(tree):
-        kind = node.get("type")
+        kind = str(node.get("type", ""))  # that of a constant is no text
         if kind in _UNNAMED or node.get("column_name_alias") or node.get("ref_type") == "NATURAL":
             return None
         if kind in ("BASE_TABLE", "SUBQUERY", "TABLE_FUNCTION", "EXPRESSION_LIST", "JOIN"):

@@ -33,7 +33,7 @@ from neurolake.governance.writes import (
 from neurolake.sql.text import columns as listed
 from neurolake.sql.text import quote
 
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r"""[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|\?\d*|\w+|\s+|.""",
     re.DOTALL,
 )
@@ -160,7 +160,7 @@ def _pieces(text: str) -> Iterator[str]:
     if match is None:
         raise ValueError
     wanted, piece, depth, place = ["USING"], "", 0, 0
-    for token in _TOKEN.finditer(text, match.end()):
+    for token in TOKEN.finditer(text, match.end()):
         word = token[0]
         if word.startswith("?"):  # a parameter by its place in the whole is one by its number in a piece
             place += 1

@@ -117,6 +117,30 @@ SELECT * FROM (PIVOT people ON region IN ('north', 'south') USING count(*), max(
 SELECT * FROM people PIVOT (max(salary) FOR region IN ('north', 'south') GROUP BY id) ORDER BY id
 PIVOT people ON region USING max(salary)
 PIVOT people ON region IN ('south') USING max(salary)
+PIVOT people ON salary USING count(*) GROUP BY region
+PIVOT people ON email USING count(*) GROUP BY region
+PIVOT people ON ssn USING count(*)
+PIVOT people ON note, zip USING count(*) GROUP BY region
+PIVOT people ON mood USING count(*) GROUP BY region
+PIVOT people ON people::VARCHAR USING count(*) GROUP BY region
+PIVOT people ON region USING max(ssn)
+PIVOT people ON region USING first(note ORDER BY id) GROUP BY id
+PIVOT secrets ON s USING count(*)
+PIVOT (SELECT * FROM secrets) ON s USING count(*)
+PIVOT (SELECT p.id, s FROM people p, secrets) ON s USING count(*)
+PIVOT people ON leak() USING count(*) GROUP BY region
+PIVOT people ON (SELECT max(s) FROM secrets) USING count(*)
+PIVOT people ON region || (SELECT max(s) FROM secrets) USING count(*) GROUP BY region
+PIVOT people ON region) FROM secrets -- USING count(*)
+PIVOT people ON 1) AS VARCHAR), s FROM secrets -- USING count(*)
+PIVOT orders UNION ALL SELECT * FROM secrets ON person USING count(*)
+PIVOT read_csv('/etc/passwd') ON column0 USING count(*)
+PIVOT duckdb_tables() ON table_name USING count(*)
+PIVOT orders ON getenv('HOME') USING count(*) GROUP BY id
+PIVOT orders ON CAST('x' || id AS INTEGER) USING count(*) GROUP BY id
+PIVOT people ON 1 / (id - 11) USING count(*) GROUP BY region
+PIVOT neurolake.users ON user_name USING count(*)
+EXPLAIN PIVOT people ON salary USING count(*)
 SELECT * FROM people UNPIVOT (v FOR n IN (salary, id)) ORDER BY ALL
 UNPIVOT people ON COLUMNS(* EXCLUDE (labels, home, born, score, salary, id)) INTO NAME n VALUE v
 WITH RECURSIVE r AS (SELECT id, salary FROM people UNION SELECT id + 99, salary FROM r WHERE id < 50) FROM r ORDER BY 1
@@ -736,6 +760,10 @@ SELECT person, id FROM orders GROUP BY GROUPING SETS ((person), (id)) ORDER BY A
 SELECT person, count(*) FROM orders GROUP BY ROLLUP (person) ORDER BY ALL
 SELECT person, grouping(person) FROM orders GROUP BY CUBE (person) ORDER BY ALL
 SELECT * FROM orders PIVOT (sum(amount) FOR person IN (1, 2) GROUP BY id) ORDER BY id LIMIT 2
+PIVOT orders ON person USING sum(amount) GROUP BY id ORDER BY id LIMIT 2
+PIVOT (SELECT *, id % 2 AS odd FROM orders) ON person, odd USING count(*) AS n GROUP BY amount ORDER BY 1
+PIVOT people ON region USING count(*)
+PIVOT people ON score USING count(*) GROUP BY region
 SELECT * FROM (SELECT 1 AS a, 2 AS b) UNPIVOT (v FOR n IN (a, b)) ORDER BY n
 SELECT count(*) FROM orders TABLESAMPLE 100%
 SELECT count(*) FROM (SELECT * FROM orders USING SAMPLE 5 ROWS)

@@ -263,6 +263,25 @@ class TestTemporaryTables:
         session.close()
 
 
+class TestPivot:
+    def test_it_finds_the_values_that_the_role_sees(self, service: Service, ann: Run) -> None:
+        sql = "PIVOT orders ON person USING sum(amount) GROUP BY id ORDER BY id"
+        assert ann(sql) == owner(service.engine)(sql)
+        assert ann("PIVOT people ON email USING count(*) GROUP BY region ORDER BY ALL") == [("north", 5), ("south", 5)]
+        assert code_of(ann, "PIVOT people ON salary USING count(*)") == "pivot_values"
+        assert code_of(ann, "PIVOT people ON ssn USING count(*)") == "binding"
+        assert code_of(ann, "PIVOT vault ON s USING count(*)") == "relation_denied"
+
+    def test_values_that_come_are_seen(self, service: Service) -> None:
+        with driver(service) as ann:
+            sql = "PIVOT orders ON person > 3, amount > 100 USING count(*) GROUP BY id % 2"
+            assert code_of(ann, sql) == "syntax"
+            sql = "PIVOT (SELECT amount > 100 AS large FROM orders) ON large USING count(*)"
+            assert ann(sql) == [(20,)]
+            owner(service.engine)("INSERT INTO orders VALUES (100, 1, 101)")
+            assert ann(sql) == [(20, 1)]
+
+
 class TestWriting:
     @pytest.fixture
     def writer(self, ann: Run) -> Run:
