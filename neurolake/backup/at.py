@@ -1,26 +1,33 @@
-"""`neurolake.at('orders', '<snapshot or time>')`: a table as a snapshot has it, read from the snapshot's files."""
+"""A table as a snapshot has it, read from the snapshot's files, by a function and by DuckDB's own words.
+
+`neurolake.at('orders', '<snapshot or time>')` stands wherever a relation does; `orders AT (TIMESTAMP => '<time>')` and
+`orders AT (VERSION => '<id>')` in a SELECT.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from neurolake import errors
+from neurolake._duckdb import CATALOG
 from neurolake.backup.restore import select_of
-from neurolake.backup.service import Backups
-from neurolake.sql.text import Name
+from neurolake.backup.service import Backups, moment_of
+from neurolake.sql.text import Name, quote
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
     from neurolake.engine import Engine
     from neurolake.query import Request
 
-__all__ = ["replace_at"]
+__all__ = ["replace_at", "replace_clauses"]
 
 _TEXT = r"'((?:[^']|'')*)'"
 _NAME = r"(?:(?:\"lake\"|\blake)\s*\.\s*)?(?:\"neurolake\"|\bneurolake)\s*\.\s*(?:\"at\"|at)\s*\("
 _CALL = re.compile(rf"{_NAME}\s*{_TEXT}\s*,\s*{_TEXT}\s*\)", re.IGNORECASE)
 _ANY = re.compile(_NAME, re.IGNORECASE)
+_CLAUSE = re.compile(r"\bat\s*\(\s*(?:timestamp|version)\s*=>", re.IGNORECASE)
 _SKIPPED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -43,8 +50,7 @@ def replace_at(engine: Engine, request: Request, text: str) -> tuple[str, tuple[
     calls = [match for match in _CALL.finditer(text) if stands(match.start())]
     if not named:
         return text, ()
-    if not request.principal.is_admin:
-        raise errors.AccessDenied("Only an administrator may read snapshots.")
+    _check(request)
     if len(calls) != len(named):
         raise errors.InvalidRequest(
             "neurolake.at takes two constant texts.", code="argument",
@@ -56,6 +62,70 @@ def replace_at(engine: Engine, request: Request, text: str) -> tuple[str, tuple[
         table, wanted = (part.replace("''", "'") for part in match.groups())
         text = f"{text[: match.start()]}({_select(backups, table, wanted, opened)}){text[match.end() :]}"
     return text, tuple(opened)
+
+
+def replace_clauses(engine: Engine, request: Request, text: str) -> tuple[str, tuple[Repository, ...]]:
+    """The text of a SELECT with every `t AT (…)` replaced by a SELECT over a snapshot's files; else as `replace_at`.
+
+    DuckDB's own parser says where they stand, and what their aliases are.
+
+    Raises:
+        AccessDenied: only an administrator reads snapshots.
+        InvalidRequest: what stands there is no constant, or no time, or the table is sampled.
+        NotFound: there is no such snapshot, or no such table in it.
+    """
+    if _CLAUSE.search(text) is None:
+        return text, ()
+    _check(request)
+    found = list(_clauses(engine.serialise(text)))
+    backups = Backups(engine, request.query_id, request.principal.name)
+    opened: list[Repository] = []
+    data = text.encode()
+    for node in sorted(found, key=lambda node: int(node["query_location"]), reverse=True):
+        path = node["qualified_name"]["path"]
+        name = Name(path[-2] if len(path) > 1 else request.session.schema, path[-1])
+        read = _select(backups, str(name), _wanted(node), opened)
+        alias = quote(node["alias"] or path[-1])
+        if node["column_name_alias"]:
+            alias += f"({', '.join(map(quote, node['column_name_alias']))})"
+        start = int(node["query_location"])
+        end = start + int(node["query_location_length"])
+        data = data[:start] + f"({read}) AS {alias}".encode() + data[end:]
+    return data.decode(), tuple(opened)
+
+
+def _check(request: Request) -> None:
+    if not request.principal.is_admin:
+        raise errors.AccessDenied("Only an administrator may read snapshots.")
+
+
+def _clauses(node: Any) -> Iterator[dict[str, Any]]:
+    """Every relation of a tree that has such a clause and is not another catalog's."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _clauses(item)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and node.get("at_clause"):
+            path = node["qualified_name"]["path"]
+            if len(path) < 3 or path[0].casefold() == CATALOG:
+                yield node
+        for value in node.values():
+            yield from _clauses(value)
+
+
+def _wanted(node: Mapping[str, Any]) -> str:
+    """Which snapshot a clause means: its id, or the last one not after a time."""
+    unit, said = node["at_clause"]["unit"].upper(), node["at_clause"]["expr"]
+    if said["class"] == "CAST":
+        said = said["child"]
+    text = str(said["literal"]["text"]) if said.get("class") == "CONSTANT" and "text" in said["literal"] else None
+    if text is None or node["sample"] is not None or (unit == "TIMESTAMP") != (moment_of(text) is not None):
+        raise errors.InvalidRequest(
+            "AT takes a constant: a time after TIMESTAMP, a snapshot's id after VERSION; and no sample.",
+            code="argument",
+            next_step="Write AT (TIMESTAMP => '2026-11-23 13:05') or AT (VERSION => '<id>').",
+        )
+    return text
 
 
 def _select(backups: Backups, table: str, wanted: str, opened: list[Repository]) -> str:

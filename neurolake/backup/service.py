@@ -144,7 +144,7 @@ class Backups:
         if is_id(wanted):
             return self._holding(wanted, location), wanted
         there = self.snapshots(location)
-        if (moment := _moment(wanted)) is not None or wanted == "latest":
+        if (moment := moment_of(wanted)) is not None or wanted == "latest":
             mine = lake_id(self._engine)
             matching = [
                 (repository, found)
@@ -441,7 +441,8 @@ def _is_schema(destination: str) -> bool:
     return destination.startswith(SCHEMA_TARGET)
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
+    """The time that a text says, in UTC where it names no zone; None where it is none."""
     with suppress(ValueError):
         found = datetime.fromisoformat(text)
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

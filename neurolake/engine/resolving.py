@@ -7,6 +7,7 @@ construct that no parser of ours reads), the statement runs beside a temporary v
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from neurolake import errors
@@ -83,22 +84,35 @@ class _Lookup:
         return quote(key)
 
 
+def _in_snapshots(engine: Engine, draft: Plan, seen: Collection[str]) -> Plan:
+    """The plan with what it reads of snapshots replaced by what reads their files."""
+    text = draft.text
+    opened: tuple[Any, ...] = ()
+    if RESERVED_SCHEMA in seen:
+        from neurolake.backup.at import replace_at
+
+        text, opened = replace_at(engine, draft.request, text)
+    if "timestamp" in seen or "version" in seen:
+        from neurolake.backup.at import replace_clauses
+
+        text, more = replace_clauses(engine, draft.request, text)
+        opened = (*opened, *more)
+    if opened and statements.made_of(text) in _KEEPERS:
+        raise errors.NotSupported(
+            "A view cannot keep what is read of a sealed snapshot.", next_step="Restore the table, or mount it."
+        )
+    return evolve(draft, text=text, opened=opened)
+
+
 def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool = False) -> Plan:
     """The plan with its text and relations; `as_views` leaves the names of sources in the text, as views of those."""
     session = draft.request.session
     seen = words(draft.text)
     home = draft.home or not session.temporary.isdisjoint(seen)
+    if "at" in seen:
+        draft = _in_snapshots(engine, draft, seen)
     if seen.isdisjoint(SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):
         return evolve(draft, home=home) if home else draft
-    if "at" in seen and RESERVED_SCHEMA in seen:
-        from neurolake.backup.at import replace_at
-
-        text, opened = replace_at(engine, draft.request, draft.text)
-        if opened and statements.made_of(text) in _KEEPERS:
-            raise errors.NotSupported(
-                "A view cannot keep what is read of a sealed snapshot.", next_step="Restore the table, or mount it."
-            )
-        draft = evolve(draft, text=text, opened=opened)
     from neurolake.sql import names
 
     lookup = _Lookup(engine, draft, activity, as_views=as_views)

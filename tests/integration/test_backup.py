@@ -438,6 +438,56 @@ class TestAt:
             assert caught.value.code == code
 
 
+class TestAtClause:
+    def test_duckdbs_own_words_mean_the_same(self, lake: neurolake.Lake) -> None:
+        first = lake.call("create_snapshot").to_pylist()[0]
+        lake.sql("DELETE FROM pets").close()
+        lake.sql("UPDATE people SET name = 'Eve'").close()
+        take(lake)
+        at, snapshot = first["created_at"].isoformat(), first["snapshot_id"]
+        now = "2999-01-01"
+        for sql, expected in (
+            (f"SELECT pets.name, count(*) FROM pets AT (TIMESTAMP => '{at}') GROUP BY ALL", [("Rex", 1)]),
+            (f"SELECT é.name FROM pets AS é AT (VERSION => '{snapshot}') WHERE é.owner = 5 -- é", [("Rex",)]),
+            (f"SELECT q.b FROM lake.main.pets q(a, b) AT (VERSION => '{snapshot}')", [("Rex",)]),
+            (f"SELECT count(*) FROM sales.orders AT (TIMESTAMP => TIMESTAMP '{now}')", [(1000,)]),
+            (f"SELECT old.name, now.name FROM people old AT (TIMESTAMP => '{at}'::TIMESTAMPTZ) JOIN people AS now AT "
+             f"(TIMESTAMP => '{now}') USING (id) WHERE id = 5", [("Ada", "Eve")]),
+            (f"WITH a AS (FROM pets AT (VERSION => '{snapshot}')) SELECT (SELECT count(*) FROM a), count(*) FROM pets",
+             [(1, 0)]),
+            ("SELECT 'pets AT (VERSION => 1)' AS \"pets AT (VERSION => 2)\"", [("pets AT (VERSION => 1)",)]),
+            (f"EXPLAIN SELECT * FROM pets AT (VERSION => '{snapshot}')", None),
+        ):  # fmt: skip
+            assert expected is None or rows(lake, sql) == expected, sql
+            lake.sql(sql).close()
+
+    def test_what_it_does_not_know_it_says(self, lake: neurolake.Lake) -> None:
+        snapshot = take(lake)
+        for sql, code in (
+            ("FROM pets AT (TIMESTAMP => '2001-01-01')", "snapshot_unknown"),
+            (f"FROM nothing AT (VERSION => '{snapshot}')", "snapshot_table_unknown"),
+            (f"FROM pets AT (TIMESTAMP => '{snapshot}')", "argument"),
+            ("FROM pets AT (VERSION => '2026-01-01')", "argument"),
+            ("FROM pets AT (TIMESTAMP => now())", "argument"),
+            (f"FROM pets AT (VERSION => '{snapshot}') TABLESAMPLE 10%", "argument"),
+        ):
+            with pytest.raises(errors.NeuroLakeError) as caught:
+                lake.sql(sql).close()
+            assert caught.value.code == code, sql
+        with pytest.raises(errors.NeuroLakeError):
+            lake.sql(f"CREATE VIEW v AS FROM pets AT (VERSION => '{snapshot}')").close()
+
+    def test_only_administrators_read_snapshots(self, lake: neurolake.Lake) -> None:
+        snapshot = take(lake)
+        lake.call("create_role", "analyst")
+        lake.call("grant", "read", "lake", "analyst")
+        lake.call("set_pii", "pets", None, "confirmed")
+        lake.sql("SET ROLE analyst").close()
+        assert rows(lake, "SELECT count(*) FROM pets") == [(1,)]
+        with pytest.raises(errors.AccessDenied):
+            lake.sql(f"FROM pets AT (VERSION => '{snapshot}')").close()
+
+
 class TestPrune:
     def test_what_a_kept_snapshot_needs_stays(self, lake: neurolake.Lake, tmp_path: Path) -> None:
         taken = []

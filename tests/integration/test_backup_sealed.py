@@ -119,12 +119,13 @@ def test_a_plan_keeps_what_was_opened_for_it_over_flight(lakes: Lakes) -> None:
                 cursor.execute("CALL neurolake.create_snapshot()")
                 (made,) = cursor.fetch_arrow_table().to_pylist()
                 assert made["state"] == "complete"
-            text = "SELECT count(DISTINCT name) FROM neurolake.at('people', 'latest')"
-            with connection.cursor() as cursor:
-                cursor.adbc_prepare(text)
-                for _ in range(2):
-                    cursor.execute(text)
-                    assert cursor.fetchone() == (200000,)
+            for relation in ("neurolake.at('people', 'latest')", "people AT (TIMESTAMP => '2999-01-01')"):
+                text = f"SELECT count(DISTINCT name) FROM {relation}"
+                with connection.cursor() as cursor:
+                    cursor.adbc_prepare(text)
+                    for _ in range(2):
+                        cursor.execute(text)
+                        assert cursor.fetchone() == (200000,)
             with connection.cursor() as cursor, pytest.raises(Exception, match="sealed"):
                 cursor.execute("CREATE VIEW v AS FROM neurolake.at('people', 'latest')")
     finally:
