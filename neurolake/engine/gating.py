@@ -29,6 +29,7 @@ from neurolake.governance.gate_forms import (
     spelling_of,
     template_of,
 )
+from neurolake.governance.views import VIEW
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -207,7 +208,8 @@ def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: 
     walked = form_of(answer)
     template = template_of(answer, partial(_printed, engine))
     if walked.literals == form.literals and template is not None and template.filled(form.literals) == gated.text:
-        settled = gate_columns.settled(gated.tree)
+        ours = all(view[-1].startswith(VIEW) for view in found.relations.values())  # a temporary table may be another
+        settled = ours and gate_columns.settled(gated.tree)
         known = Known(found.relations, relations.named, template, walked.shape, gated, settled)
         engine.forms.keep(engine.forms.known, key, known)
     return gated

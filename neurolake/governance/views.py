@@ -29,6 +29,9 @@ from neurolake.sql.text import DEFAULT_SCHEMA, quote
 RESERVED: Final = "__neurolake_"
 """How the names begin that no user may give to anything."""
 
+VIEW: Final = f"{RESERVED}v_"
+"""How the names of secure views begin: what follows is made from their text and the types of their columns."""
+
 _EMPTY: Final = f"{RESERVED}empty"
 _SCHEMA: Final = "v"
 VIEWS_PER_CATALOG: Final = 1000
@@ -229,7 +232,7 @@ class SecureViews:
     def _name_of(self, text: str, types: str) -> str:
         """A view's name: another text, or other types, have another. It tells nothing about either."""
         said = "\0".join((text, types)).encode()
-        return f"{RESERVED}v_{hmac.digest(self._secret, said, 'sha256').hex()[:32]}"
+        return f"{VIEW}{hmac.digest(self._secret, said, 'sha256').hex()[:32]}"
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -26,6 +26,7 @@ COLUMNS = {
 }  # fmt: skip
 NUMBERS = ("id", "salary", "score", "person", "amount")
 ABSENT = ("ssn", "nowhere")
+TOTAL = re.compile(r"(?<!TRY_)\bCAST\(")
 
 
 class Asked(NamedTuple):
@@ -173,6 +174,9 @@ def check(asked: tuple[Asked, ...], seeds: range) -> int:
 def worked(asked: tuple[Asked, ...], sql: str) -> bool:
     first, second, model = (one.outcome(sql) for one in asked)
     assert first == second, f"hidden values show in: {sql}"
+    if first != model and "failed" in (first, model) and TOTAL.search(sql):
+        # A cast that fails is met or not by the order in which a plan does things, and the model has another plan.
+        return worked(asked, TOTAL.sub("TRY_CAST(", sql))
     assert first == model, f"the role sees other than it should by: {sql}"
     return first != "failed"
 

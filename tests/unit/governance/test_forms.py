@@ -171,6 +171,21 @@ class TestTransactions:
         ann("ROLLBACK")
         session.close()
 
+    def test_a_temporary_table_may_be_another_one_next_time(self, lake: EmbeddedLake) -> None:
+        sessions = [lake.engine.session(ANN), lake.engine.session(ANN)]
+        for session, value, shown in zip(sessions, ("1", "'x'"), (1, "x"), strict=True):
+            ann = asking(lake, session)
+            for again in range(2):
+                ann(f"CREATE OR REPLACE TEMP TABLE mine AS SELECT {value} AS a, [{again}] AS b")
+                for number in range(4):
+                    assert ann(f"SELECT a, b FROM mine WHERE len(b) > {number - 9}") == [
+                        (1 if value == "1" else "x", [again])
+                    ]
+            ann("CREATE OR REPLACE TEMP TABLE mine AS SELECT 1.5::DOUBLE AS a, 'b' AS b")
+            for number in range(4):
+                assert ann(f"SELECT a, b FROM mine WHERE len(b) > {number - 9}") == [(1.5, "b")]
+            session.close()
+
 
 class TestColumnsThatAreNotNamed:
     @pytest.mark.parametrize(
