@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
 
 DURATIONS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 _QUIET: AbstractContextManager[None] = nullcontext()
+
+
+class Gauges(NamedTuple):
+    """Values of one name at one moment. Without samples there is nothing to say, and nothing is said."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    samples: Sequence[tuple[tuple[str, ...], float]]
+
+
+class _Asked:
+    """Gauges that are asked for at every scrape."""
+
+    def __init__(self, source: Callable[[], Iterable[Gauges]]) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus_client calls."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        for one in self._source():
+            family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
+            for labels, value in one.samples:
+                family.add_metric(labels, value)
+            if one.samples:
+                yield family
 
 
 class Metrics:
@@ -72,6 +100,10 @@ class Metrics:
     def login(self, method: str, outcome: str) -> None:
         """Count a login: `done`, or the code it failed with."""
         self._logins.labels(method, outcome).inc()
+
+    def ask(self, source: Callable[[], Iterable[Gauges]]) -> None:
+        """Have these gauges at every scrape."""
+        self.registry.register(_Asked(source))
 
     def notified(self, channel: str, outcome: str) -> None:
         """Count a message: `sent` or `failed`."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neurolake import errors
+from neurolake.backup.drill import drill_mode
 from neurolake.backup.runs import DONE, Expected
 from neurolake.backup.schedule import Schedule, schedules
 from neurolake.backup.service import locations
@@ -120,7 +121,8 @@ class Scheduler:
         """Run one job; whether its time has been seen to, rather than that it is to be tried again."""
         if schedule.job == "create":
             return self._create(due)
-        seen_to = [self._verify(place, due) for place in locations(self._engine)]
+        run = self._verify if schedule.job == "verify" else self._drill
+        seen_to = [run(place, due) for place in locations(self._engine)]
         return all(seen_to)
 
     def _create(self, due: float) -> bool:
@@ -141,6 +143,11 @@ class Scheduler:
         call = "verify_snapshot('latest', full => ?, quick => ?, repository => ?)"
         values = [mode == "full", mode == "quick", place]
         return self._call(new_query_id(), call, Expected("verify", mode, [place], due), values)
+
+    def _drill(self, place: str, due: float) -> bool:
+        mode = drill_mode(self._engine.settings.snapshot_drill_bytes_max)
+        call = "drill_snapshot('latest', repository => ?)"
+        return self._call(new_query_id(), call, Expected("drill", mode, [place], due), [place])
 
     def _call(self, query_id: str, call: str, expected: Expected, values: Values = None) -> bool:
         """Run one call; whether it need not be tried again."""

@@ -88,6 +88,14 @@ class LakeBackups:
             overwrite=overwrite, external_to=None if external_to is None else str(external_to),
         )  # fmt: skip
 
+    def drill(self, snapshot: str | datetime = "latest", *, bytes_max: int | None = None) -> Rows:
+        """Restore a snapshot into a scratch lake and try that; `state` is passed or failed.
+
+        Args:
+            bytes_max: of Parquet, of tables chosen by chance; 0: everything; None: as the settings say.
+        """
+        return self._call("drill_snapshot", _named(snapshot), bytes_max=bytes_max)
+
     def diff(self, before: str | datetime, after: str | datetime) -> Rows:
         """What became of each table."""
         return self._call("diff_snapshots", _named(before), _named(after))

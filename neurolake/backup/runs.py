@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from neurolake import errors
+from neurolake.backup.gauges import gauges
 from neurolake.notification import Delivery, Message, Notifier
 
 if TYPE_CHECKING:
     from neurolake.catalog.store import Store
     from neurolake.config import Settings
-    from neurolake.observe import Metrics
+    from neurolake.observe import Gauges, Metrics
 
 __all__ = ["Expected", "Outcome", "Run", "Runs", "shown", "state_of"]
 
@@ -109,6 +110,7 @@ class Runs:
         self.scheduled: Mapping[str, float] = {}
         """When each job is due next, where a scheduler runs in this process."""
         self._clear_up()
+        metrics.ask(self._gauges)
 
     def expect(self, query_id: str, run: Expected) -> None:
         """The statement of that id is a scheduler's."""
@@ -173,6 +175,23 @@ class Runs:
         )
         sql = f"SELECT {_COLUMNS} FROM backup_runs WHERE job = ? AND (query_id = ? OR due_at = ?)"
         return [Run(*row) for query_id, due in newest for row in self._store.rows(sql, (job, query_id, due))]
+
+    def _gauges(self) -> list[Gauges]:
+        try:
+            ended, succeeded = self._latest(DONE, FAILED, INTERRUPTED), self._latest(DONE)
+        except errors.NeuroLakeError as problem:  # the other metrics are wanted all the more
+            logger.error("the record of backup runs could not be read: %s", problem)
+            return []
+        return list(gauges(ended, succeeded, self.scheduled, time.time()))
+
+    def _latest(self, *states: str) -> list[Run]:
+        """The last run of each job and mode in each repository that is in one of these states."""
+        marks = ", ".join("?" * len(states))
+        sql = (
+            f"SELECT {_COLUMNS} FROM backup_runs WHERE position IN (SELECT max(position) FROM backup_runs"
+            f" WHERE state IN ({marks}) GROUP BY job, mode, repository) ORDER BY position"
+        )
+        return [Run(*row) for row in self._store.rows(sql, states)]
 
     def _begin(self, query_id: str, job: str, mode: str, places: Sequence[str], begun: float) -> None:
         with self._lock:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Schedule", "schedules"]
 
-_SETTINGS = {"create": "snapshot_schedule", "verify": "snapshot_verify_schedule"}
+_SETTINGS = {
+    "create": "snapshot_schedule", "verify": "snapshot_verify_schedule", "drill": "snapshot_drill_schedule",
+}  # fmt: skip
 """The setting of each job that can be scheduled, in the order in which they run when several are due."""
 
 
@@ -26,7 +28,7 @@ class Schedule:
     """One job's times.
 
     Attributes:
-        job: create | verify.
+        job: create | verify | drill.
         expression: a cron expression of five fields, or of six with seconds before them.
         zone: the time zone it is written in, by name.
     """

@@ -14,6 +14,7 @@ from neurolake.backup import mount as mounting
 from neurolake.backup.copy import copy
 from neurolake.backup.create import create, fact_of, lake_id
 from neurolake.backup.diff import Change, TableDiff, changed_rows, diff
+from neurolake.backup.drill import Drilled, drill
 from neurolake.backup.external import put_back
 from neurolake.backup.faults import reached
 from neurolake.backup.folder import Folder
@@ -261,6 +262,10 @@ class Backups:
             scratch=self._engine.home.tmp,
             check=self._check,
         )
+
+    def drill(self, repository: Repository, manifest: Manifest, bytes_max: int) -> list[Drilled]:
+        """Restore a snapshot into a scratch lake and try that. See `neurolake.backup.drill`."""
+        return drill(self._engine, repository, manifest, bytes_max, self._check)
 
     def restore(
         self,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
     from neurolake.sql.text import Name
 
-__all__ = ["Finding", "verify"]
+__all__ = ["Finding", "seen_in", "verify", "wanted_of"]
 
 SAMPLE = 3
 """Files of each table that a quick verify reads."""
@@ -181,7 +181,7 @@ def _restored(
 def _compare(home: Path, manifest: Manifest, options: InstanceOptions) -> str | None:
     if manifest.engine != f"duckdb {DUCKDB_VERSION}":
         return None  # another engine's hashes say nothing; the files' own sums were right
-    wanted = {table.full_name: _wanted(table) for table in manifest.tables}
+    wanted = {table.full_name: wanted_of(table) for table in manifest.tables}
     instance = Instance(
         InstanceOptions(
             path=str(home / "lake.duckdb"),
@@ -192,18 +192,20 @@ def _compare(home: Path, manifest: Manifest, options: InstanceOptions) -> str | 
         )
     )
     try:
-        seen = {table.full_name: _seen(instance, table, manifest.salt) for table in manifest.tables}
+        seen = {table.full_name: seen_in(instance, table, manifest.salt) for table in manifest.tables}
     finally:
         instance.close()
     wrong = [str(name) for name in wanted if wanted[name] != seen[name]]
     return f"Other values came back in {', '.join(wrong)}." if wrong else None
 
 
-def _wanted(table: TableEntry) -> tuple[int, int]:
+def wanted_of(table: TableEntry) -> tuple[int, int]:
+    """How many rows a table had when it was taken, and what their hashes added up to."""
     return table.rows, sum(part.sum for part in table.parts) % _SUM
 
 
-def _seen(instance: Instance, table: TableEntry, salt: int) -> tuple[int, int]:
+def seen_in(instance: Instance, table: TableEntry, salt: int) -> tuple[int, int]:
+    """The same of a restored table, as it is."""
     text = Select(table.full_name, table.columns, salt).total()
     rows, total = instance.acquire_and(lambda cursor: cursor.rows(text))[0]
     return int(rows), int(total or 0) % _SUM

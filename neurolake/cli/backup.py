@@ -39,7 +39,7 @@ def backup() -> None:
       neurolake backup restore latest --to schema:old --table orders
 
     Exit codes beside the usual ones: 10 not all of it was done, 11 there was nothing to do, 12 the repository is in
-    use, 13 a snapshot is damaged, 14 the repository's storage failed.
+    use, 13 a snapshot is damaged, 14 the repository's storage failed, 15 a restore drill failed.
     """
 
 
@@ -206,6 +206,36 @@ def verify(
     print_rows(rows, as_json)
     if "damaged" in rows["state"].to_pylist():
         raise click.exceptions.Exit(exits.CORRUPT)
+
+
+@backup.command(cls=Command)
+@click.argument("snapshot", metavar="[ID]", default="latest")
+@click.option(
+    "--bytes-max", metavar="SIZE", help="Only tables of about so many bytes, chosen by chance. 0: everything."
+)
+@_repo
+@on_a_lake
+def drill(target: Target, snapshot: str, bytes_max: str | None, repository: str | None, as_json: bool) -> None:
+    """Restore a snapshot, by default the latest, into a scratch lake, and try that.
+
+    All its rows are compared with those of the day they were taken, its views are bound, and the queries of the setting
+    snapshot_drill_checks must answer true. The exit code is 15 when anything fails.
+
+    \b
+      neurolake backup drill
+      neurolake backup drill --bytes-max 10GiB --repo /mnt/backup/sales
+    """
+    from neurolake.config import parse_bytes
+
+    try:
+        limit = None if bytes_max is None else parse_bytes(bytes_max)
+    except ValueError as problem:
+        raise click.UsageError(f"--bytes-max takes {problem}.") from None
+    with target.open() as lake, Waiting("Restoring into a scratch lake", lake):
+        rows = _call(lake, "drill_snapshot", snapshot, bytes_max=limit, repository=repository)
+    print_rows(rows, as_json)
+    if "failed" in rows["state"].to_pylist():
+        raise click.exceptions.Exit(exits.DRILL)
 
 
 @backup.command(cls=Command)

@@ -25,6 +25,7 @@ NOTHING_TO_DO = 11
 LOCKED = 12
 CORRUPT = 13
 STORAGE = 14
+DRILL = 15
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -40,6 +41,7 @@ CODES = {
     LOCKED: "backup: the repository is in use",
     CORRUPT: "backup: a snapshot is damaged",
     STORAGE: "backup: the repository's storage failed or is full",
+    DRILL: "backup: a restore drill failed",
     INTERRUPTED: "stopped with Ctrl-C",
     BROKEN_PIPE: "whoever read the output went away",
 }

@@ -269,6 +269,19 @@ class SettingValues:
     snapshot_verify_mode: str = _row(
         "files", "What a scheduled verify looks at, as `backup verify` does.", choices=("quick", "files", "full")
     )
+    snapshot_drill_schedule: str = _row(
+        "",
+        "When a server restores the latest snapshot of every repository into a scratch lake and tries it: a cron"
+        " expression. Empty: never.",
+    )
+    snapshot_drill_bytes_max: int = _row(
+        0,
+        "A drill restores tables of at most so many bytes of Parquet, chosen by chance. 0: everything.",
+        reload="live",
+    )
+    snapshot_drill_checks: tuple[str, ...] = _row(
+        (), "Queries that a drill of everything runs in the restored lake; each must answer true.", reload="live"
+    )
     snapshot_schedule_zone: str = _row(
         "UTC", "The time zone that schedules are written in, such as Europe/Berlin: a name of the IANA database."
     )

@@ -32,6 +32,10 @@ RESTORED = pa.schema([
     ("object", pa.string()), ("kind", pa.string()), ("rows", pa.int64()), ("state", pa.string()),
     ("reason", pa.string()),
 ])  # fmt: skip
+DRILLED = pa.schema([
+    ("snapshot_id", pa.string()), ("object", pa.string()), ("kind", pa.string()), ("rows", pa.int64()),
+    ("state", pa.string()), ("problem", pa.string()),
+])  # fmt: skip
 DIFFERENCES = pa.schema([
     ("table_schema", pa.string()), ("table_name", pa.string()), ("state", pa.string()), ("key", pa.list_(pa.string())),
     ("added", pa.int64()), ("removed", pa.int64()), ("changed", pa.int64()),
@@ -161,6 +165,29 @@ def _verified(snapshot_id: str, found: Sequence[Finding]) -> Outcome:
     others = ("manifest", "restored")
     tables = [f for f in found if f.object not in others and not f.object.startswith("source ")]
     return Outcome(snapshot_id=snapshot_id, tables=len(tables), rows=sum(finding.rows for finding in tables))
+
+
+@procedure(DRILLED)
+def drill_snapshot(
+    context: Context, id: str = "latest", bytes_max: int | None = None, repository: str | None = None
+) -> pa.Table:
+    """Restore a snapshot into a scratch lake, open that, compare all its rows, try its views, and take it away again.
+
+    `bytes_max` limits it to tables of about so many bytes, chosen by chance; 0 takes everything, and is the default
+    unless snapshot_drill_bytes_max says otherwise. The queries of snapshot_drill_checks must answer true in it.
+    """
+    from neurolake.backup.drill import drill_mode, outcome_of
+
+    backups = _backups(context)
+    limit = context.engine.settings.snapshot_drill_bytes_max if bytes_max is None else bytes_max
+    if limit < 0:
+        raise errors.InvalidRequest("bytes_max is a number of bytes.", code="argument")
+    with backups.recorded("drill", drill_mode(limit), repository) as outcomes:
+        place, manifest = backups.manifest(id, repository)
+        found = backups.drill(place, manifest, limit)
+        outcomes[place.location] = outcome_of(manifest, found)
+    rows = [(manifest.snapshot_id, d.object, d.kind, d.rows, d.state, d.problem) for d in found]
+    return table(rows, DRILLED)
 
 
 @procedure(RESTORED)
