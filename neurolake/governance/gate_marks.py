@@ -1,11 +1,13 @@
 """Marks: which columns of a result are masked, and what they hold, in the metadata of its Arrow fields.
 
-A mark is set only where the column is plainly one of a relation's: named by itself, or by a star over one relation.
+A mark is set only where the column is plainly one of a relation's: named by itself, or by a star over one relation,
+in a subquery too.
 What an expression makes of such a column carries no mark.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -128,7 +130,33 @@ def _relations(ref: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDeci
         left, right = _relations(ref["left"], shown), _relations(ref["right"], shown)
         if left is not None and right is not None and ref["join_type"] in ("INNER", "LEFT", "RIGHT", "FULL"):
             return left + right
+    if ref["type"] == "SUBQUERY" and not ref["column_name_alias"]:
+        columns = _of_subquery(ref["subquery"]["node"], shown)
+        return None if columns is None else [(ref["alias"].casefold(), columns)]
     return None
+
+
+def _of_subquery(
+    node: Mapping[str, Any], shown: Mapping[tuple[str, ...], TableDecision]
+) -> tuple[ColumnDecision, ...] | None:
+    """The columns of a subquery under the names that it gives them; None where one of these cannot be told.
+
+    Of two columns of one name the engine renames one, which might then have a third one's name.
+    """
+    relations = _relations(node["from_table"], shown) if node["type"] == "SELECT_NODE" else None
+    if relations is None:
+        return None
+    found: list[ColumnDecision] = []
+    for item in node["select_list"]:
+        columns = _columns([item], relations)
+        if columns is None:
+            return None
+        for column in columns:
+            name = item["alias"] or (column.column if column is not None else "")
+            decision = column if column is not None else ColumnDecision("", "allow", {}, None, "")
+            found.append(dataclasses.replace(decision, column=name))
+    names = [column.column.casefold() for column in found]
+    return tuple(found) if all(names) and len(set(names)) == len(names) else None
 
 
 def _columns(items: list[Mapping[str, Any]], relations: list[Relation]) -> list[ColumnDecision | None] | None:

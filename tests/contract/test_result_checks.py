@@ -259,8 +259,11 @@ class TestWhatIsKnown:
         said("redact")
         sql = "SELECT remark AS mail, mail AS remark, upper(mail) AS hidden FROM notes WHERE id = 7"
         assert ann(sql) == [("call *** or ***", "u7@example.org", "***")]
-        swapped = "SELECT mail FROM (SELECT remark AS mail, mail AS remark FROM notes WHERE id = 7)"
-        assert ann(swapped) == [("call *** or ***",)]
+        swapped = "SELECT {} FROM (SELECT remark AS mail, mail AS remark FROM notes WHERE id = 7)"
+        assert ann(swapped.format("mail")) == [("call *** or ***",)]
+        assert ann(swapped.format("*")) == [("call *** or ***", "u7@example.org")]
+        renamed = "SELECT x_1 FROM (SELECT id AS x, remark AS x, mail AS x_1 FROM notes WHERE id = 7)"
+        assert ann(renamed) == [("call *** or ***",)]
         assert ann("SELECT mail FROM notes WHERE id = 1 UNION ALL SELECT remark FROM notes WHERE id = 7") == [
             ("***",), ("call *** or ***",)
         ]  # fmt: skip
