@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from benchmarks.bench import Case
-from benchmarks.cases import backup, bulk, cold_start, governance, ingest, object_store, overhead, pii, short, tpch
+from benchmarks.cases import (
+    backup,
+    backup_peers,
+    bulk,
+    cold_start,
+    governance,
+    ingest,
+    object_store,
+    overhead,
+    pii,
+    short,
+    tpch,
+)
 
 __all__ = ["CASES"]
 
@@ -18,6 +30,7 @@ CASES: dict[str, Case] = {
     "ingest": ingest.lineitem,
     "s3": object_store.cold_and_warm,
     "backup": backup.snapshots,
+    "backup_peers": backup_peers.beside,
     "cold_start": cold_start.serve,
     "import": cold_start.import_time,
     "embedded_start": cold_start.embedded,
