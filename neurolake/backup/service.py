@@ -31,7 +31,7 @@ from neurolake.backup.runs import Outcome
 from neurolake.backup.sealed import SealedFiles
 from neurolake.backup.sealing import Keyring
 from neurolake.backup.verify import Finding, verify
-from neurolake.sql.text import Name
+from neurolake.sql.text import DEFAULT_SCHEMA, Name
 
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
@@ -290,15 +290,15 @@ class Backups:
             SourceFailed: `snapshot_corrupt`.
         """
         repository, manifest = self.manifest(wanted, location)
-        if manifest.role is not None and destination is None:
+        if manifest.kind == "schema" and tables:
+            raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
+        schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
+        if manifest.role is not None and (destination is None or (schema or "").casefold() == DEFAULT_SCHEMA):
             raise errors.InvalidRequest(
                 f"The snapshot {manifest.snapshot_id} is masked: it holds what the role {manifest.role} may see.",
                 code="snapshot_masked",
                 next_step="Restore it into a new lake's folder, or to schema:name.",
             )
-        if manifest.kind == "schema" and tables:
-            raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
-        schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
         if external_to is not None and (destination is None or schema is not None or tables):
             raise errors.InvalidRequest(
                 "External files are put back for a whole new lake.", code="restore_external",

@@ -194,9 +194,10 @@ class TestUse:
         assert lake.backups.show("latest")[0]["rows"] == 1003
         assert rows(lake, "SELECT count(*) FROM neurolake.at('people', 'latest')") == [(1003,)]
         for overwrite in (False, True):
-            with pytest.raises(errors.InvalidRequest) as caught:
-                lake.backups.restore(masked, tables=["people"], overwrite=overwrite)
-            assert caught.value.code == "snapshot_masked"
+            for to in (None, "schema:Main"):
+                with pytest.raises(errors.InvalidRequest) as caught:
+                    lake.backups.restore(masked, tables=["people"], to=to, overwrite=overwrite)
+                assert caught.value.code == "snapshot_masked"
         lake.backups.restore(masked, to="schema:test")
         assert rows(lake, "SELECT count(*), count(salary) FROM test.people") == [(1000, 0)]
         # what comes next takes nothing from it, and writes nothing that is there already
