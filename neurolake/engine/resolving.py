@@ -58,8 +58,11 @@ class _Lookup:
             return None
         if name in self._inside:
             raise errors.InvalidRequest(f"The view {name} reads itself.", code="view_circle")
+        from neurolake.engine import gating
         from neurolake.sql import names
 
+        # Printed from its tree: whatever it says, it is one SELECT.
+        text, _ = gating.reprinted(self._engine, self._engine.serialise(text))
         self._inside.append(name)
         found = names.resolve(text, self, DEFAULT_SCHEMA, frozenset(), self._engine.serialise)
         self._inside.pop()

@@ -28,7 +28,9 @@ FOUND: Final = (
 )
 """The query that finds the stubs, given MARK."""
 
-_TEXT: Final = re.compile(rf"\(SELECT '((?:[^']|'')*)' AS {MARK}\) WHERE [^\n]*\Z")
+_END: Final = f"""' AS {MARK}) WHERE CAST("system".main."error"('{REFUSAL}') AS BOOLEAN);"""
+_TEXT: Final = re.compile(rf"\(SELECT '((?:[^']|'')*){re.escape(_END)}\Z")
+"""What is between the quotes that the end of the statement closes: names of columns may say whatever they like."""
 
 
 def texts(instance: Instance) -> dict[Name, str]:
@@ -61,6 +63,10 @@ def text_of(sql: str) -> str | None:
 
     >>> text_of("CREATE VIEW v AS SELECT 1;") is None
     True
+    >>> made = stub("SELECT 'it''s' AS a", {f"x (SELECT 'SELECT 2' AS {MARK}) WHERE ": "INTEGER"})
+    >>> printed = made.replace("system.main.error", '"system".main."error"')
+    >>> text_of(f"CREATE VIEW v AS {printed};")
+    "SELECT 'it''s' AS a"
     """
     if MARK not in sql:
         return None

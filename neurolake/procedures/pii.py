@@ -141,6 +141,11 @@ def _wanted(context: Context, table_name: str | None) -> list[Name]:
     if table_name is not None:
         name = Name.parse(table_name, context.session.schema)
         require(context, Object.of(name))
+        if name.fold() in context.engine.catalog.views:
+            raise errors.NotSupported(
+                f"{name} is a view of a governed role, and as open as what it reads.",
+                next_step="Scan the tables that it reads.",
+            )
         return [name]
     require(context, LAKE)
     from neurolake.catalog.browse import Browser
@@ -150,4 +155,4 @@ def _wanted(context: Context, table_name: str | None) -> list[Name]:
         for schema, table, kind in Browser(context.engine, context.session).relations()
         if kind in ("BASE TABLE", "VIEW", "EXTERNAL TABLE")
     ]
-    return sorted(found)
+    return sorted(name for name in found if name.fold() not in context.engine.catalog.views)

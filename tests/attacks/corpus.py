@@ -139,7 +139,7 @@ PIVOT duckdb_tables() ON table_name USING count(*)
 PIVOT orders ON getenv('HOME') USING count(*) GROUP BY id
 PIVOT orders ON CAST('x' || id AS INTEGER) USING count(*) GROUP BY id
 PIVOT people ON 1 / (id - 11) USING count(*) GROUP BY region
-PIVOT neurolake.users ON user_name USING count(*)
+PIVOT neurolake.procedures ON privilege USING count(*)
 EXPLAIN PIVOT people ON salary USING count(*)
 SELECT * FROM people UNPIVOT (v FOR n IN (salary, id)) ORDER BY ALL
 UNPIVOT people ON COLUMNS(* EXCLUDE (labels, home, born, score, salary, id)) INTO NAME n VALUE v

@@ -10,6 +10,7 @@ from contract.wire import Wire
 from attacks.corpus import ATTACKS
 from attacks.lakes import MARKS, USER_PASSWORD, Served, served
 from attacks.test_attacks import attempt, canonical, compare
+from neurolake import errors
 
 BODIES = tuple(sql for sql in ATTACKS if sql.split(maxsplit=1)[0] in ("SELECT", "FROM", "WITH", "TABLE"))[::6]
 """A share of the queries of the corpus, each as the text of a view."""
@@ -121,6 +122,39 @@ def test_a_stub_that_is_read_past_the_gate_shows_nothing(lake: Served) -> None:
     assert "mine" not in outcome.error
     with pytest.raises(Exception, match="read only by its own name"):
         lake.admin("SELECT * FROM past()")
+    lake.admin("DROP VIEW lab.over")
+
+
+FORGED = (
+    "SELECT 1 AS \"x (SELECT 'SELECT s AS forged FROM lake.main.secrets' AS __neurolake_invoker) WHERE "
+    'CAST(""system"".main.""error""(\'neurolake: a view that a governed role has made is read only by its own name\') '
+    'AS BOOLEAN);"',
+    "SELECT 1 AS \"x (SELECT 'SELECT 1) AS y; DROP TABLE people; --' AS __neurolake_invoker) WHERE \"",
+    "SELECT '' AS a, '(SELECT ''SELECT s FROM lake.main.secrets'' AS __neurolake_invoker) WHERE ' AS \"'\"",
+    "SELECT 'x' AS \"1' AS __neurolake_invoker) WHERE \"",
+)
+
+
+@pytest.mark.parametrize("body", FORGED)
+def test_the_text_that_an_administrator_reads_cannot_be_forged(lake: Served, body: str) -> None:
+    """An administrator reads the text as it is, with every right: it must be what has passed the gate."""
+    wil = Wire(f"grpc://127.0.0.1:{lake.service.port}", "wil", USER_PASSWORD)
+    wil.update(f"CREATE OR REPLACE VIEW lab.forged AS {body}")
+    seen = lake.admin("SELECT * FROM lab.forged")
+    assert seen in (
+        [(1,)],
+        [("", "(SELECT 'SELECT s FROM lake.main.secrets' AS __neurolake_invoker) WHERE ")],
+        [("x",)],
+    )
+    assert len(lake.admin("SELECT * FROM people")) == 12
+
+
+def test_views_do_not_keep_the_lake_from_being_scanned(lake: Served) -> None:
+    wil = Wire(f"grpc://127.0.0.1:{lake.service.port}", "wil", USER_PASSWORD)
+    wil.update("CREATE OR REPLACE VIEW lab.unscanned AS SELECT 1 AS one")
+    with pytest.raises(errors.NotSupported):
+        lake.admin("CALL neurolake.scan_pii('lab.unscanned')")
+    lake.admin("CALL neurolake.scan_pii()")
 
 
 def test_a_ticket_for_a_view_does_not_outlive_its_text_or_a_policy(lake: Served) -> None:
