@@ -82,6 +82,7 @@ class Access:
         self.wide_policies: dict[Object, list[Policy]] = {}
         for policy in facts.wide_policies(store):
             self.wide_policies.setdefault(policy.target, []).append(policy)
+        self.checks_results = any(target.kind == "result" for target in self.wide_policies)
         sql = "SELECT table_schema, tag FROM tags WHERE table_name = ''"
         self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
         self._lineages: dict[str, tuple[str, ...]] = {}
@@ -216,11 +217,6 @@ class Access:
             if meant:
                 return max(meant, key=lambda policy: (actions.RESULT_RANKS[policy.action], policy.name))
         return None
-
-    @property
-    def checks_results(self) -> bool:
-        """Whether any policy is about results."""
-        return any(target.kind == "result" for target in self.wide_policies)
 
     def _broken(self, known: Facts, roles: tuple[str, ...], columns: Mapping[str, str]) -> str | None:
         there = {column.casefold() for column in columns}

@@ -99,3 +99,11 @@ def test_an_iban_is_one_whatever_word_follows(after: str) -> None:
     for iban in ("ES9121000418450200051332", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"):
         assert checks.iban_in_front(iban)
         assert iban not in str(redacted(pa.array([f"to {iban}{after if after[:1] in ('', ' ') else ' ' + after}"])))
+
+
+def test_an_iban_is_as_long_as_its_countrys_are() -> None:
+    for iban in ("DE89370400440532013000", "FR1420041010050500013M02606", "GB29NWBK60161331926819",
+                 "PL61109010140000071219812874", "MT84MALT011000012345MTLCAST001S", "LC55HEMM000100010012001200023015",
+                 "BE68539007547034", "CH9300762011623852957", "TR330006100519786457841326"):  # fmt: skip
+        assert checks.iban_in_front(iban)
+        assert not checks.iban_in_front(iban[:-1])
