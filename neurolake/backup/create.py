@@ -18,7 +18,7 @@ from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Manifest, TableEntry, new_id
 from neurolake.backup.metadata import read_metadata
-from neurolake.backup.writing import PART_ROWS, Writer
+from neurolake.backup.writing import PART_ROWS, Writer, threads_of
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _within(
     mine = lake_id(engine)
     before = _before(repository, mine)
     salt = before.salt if before is not None else secrets.randbits(63)
-    writer = Writer(cursor, repository, salt, engine.settings.threads, check, reuse=reuse)
+    writer = Writer(cursor, repository, salt, threads_of(engine.settings), check, reuse=reuse)
     try:
         entries = [_entry(writer, table, before, with_rows=kind != "schema") for table in chosen]
     finally:

@@ -20,7 +20,7 @@ from neurolake.backup.encodings import encoded_type, refuse_unkept
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Column, Manifest, Part, TableEntry, new_id
-from neurolake.backup.writing import PART_ROWS, PartWriter, Select, rows_of_part
+from neurolake.backup.writing import PART_ROWS, PartWriter, Select, rows_of_part, threads_of
 from neurolake.governance.actions import ABSENT
 from neurolake.query import OWNER, Principal, Request
 from neurolake.sql.text import Name, quote
@@ -123,7 +123,7 @@ class _Reading:
         names = self._names()
         said = {"neurolake.masked": f"what the role {self._asked.role} may see"}
         writer = PartWriter(
-            self._repository, self._engine.settings.threads, self._check, reuse=self._asked.reuse, said=said
+            self._repository, threads_of(self._engine.settings), self._check, reuse=self._asked.reuse, said=said
         )
         try:
             entries = [entry for name in names if (entry := self._table(name, writer)) is not None]

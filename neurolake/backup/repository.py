@@ -16,7 +16,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,10 +98,15 @@ def file_key(file: str) -> str:
 
 
 class Repository:
-    """One repository. Safe to use from several threads and processes at once, on any storage."""
+    """One repository. Safe to use from several threads and processes at once, on any storage.
 
-    def __init__(self, files: Files) -> None:
+    Args:
+        throttle: waits until a file of so many bytes may be brought in.
+    """
+
+    def __init__(self, files: Files, throttle: Callable[[int], None] = lambda size: None) -> None:
         self.files = files
+        self._throttle = throttle
         self.location = files.location
         self.unread: dict[str, errors.NeuroLakeError] = {}
         """Why snapshots that are there could not be read."""
@@ -199,6 +204,7 @@ class Repository:
             made.unlink()
             self.files.rely_on(file_key(digest))
             return False
+        self._throttle(size)
         reached("create.before_file")
         self.files.adopt(file_key(digest), made)
         reached("create.after_file")

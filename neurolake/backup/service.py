@@ -30,6 +30,7 @@ from neurolake.backup.rotate import Rotated, rotate
 from neurolake.backup.runs import Outcome
 from neurolake.backup.sealed import SealedFiles
 from neurolake.backup.sealing import Keyring
+from neurolake.backup.throttle import Throttle
 from neurolake.backup.verify import Finding, verify
 from neurolake.sql.text import DEFAULT_SCHEMA, Name
 
@@ -74,6 +75,7 @@ class Backups:
         self._query_id = query_id
         self._user_name = user_name
         self._activity: Activity | None = engine.activities.get(query_id)
+        self._throttle = Throttle(engine.settings.snapshot_bytes_per_s_max, self._check)
 
     # Repositories
 
@@ -88,7 +90,8 @@ class Backups:
             NotSupported: `repository_scheme`: nothing here writes to that kind of location.
         """
         files, keys = self._files(location or self.locations()[0]), self._engine.settings.snapshot_keys
-        return Repository(SealedFiles(files, Keyring.of(keys), self._engine.home.tmp) if keys else files)
+        sealed = SealedFiles(files, Keyring.of(keys), self._engine.home.tmp) if keys else files
+        return Repository(sealed, self._throttle.take)
 
     def _files(self, place: str) -> Files:
         if "://" in place:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
     from neurolake.backup.definitions import TableDefinition
     from neurolake.backup.repository import Repository
+    from neurolake.config import Settings
 
-__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "rows_of_part"]
+__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "rows_of_part", "threads_of"]
 
 PART_ROWS = 122_880
 """Row numbers in a part: one row group of the engine's."""
@@ -41,6 +42,11 @@ SAMPLE_ROWS = 4096
 WAITING_MAX = 2
 """Parts that wait for the disk or the network while others are compressed."""
 _SUM = 1 << 64
+
+
+def threads_of(settings: Settings) -> int:
+    """How many parts are written at once."""
+    return settings.snapshot_threads or settings.threads
 
 
 @dataclass(frozen=True, slots=True)

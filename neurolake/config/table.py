@@ -258,6 +258,12 @@ class SettingValues:
     snapshot_keep_yearly: int = _row(5, "Prune keeps the last snapshot of each of so many years.", reload="live")
     snapshot_keep_days_min: int = _row(0, "Prune keeps every snapshot younger than so many days.", reload="live")
 
+    snapshot_threads: int = _row(
+        0, "How many files of a snapshot are written at once. 0: as many as threads.", maximum=1024
+    )
+    snapshot_bytes_per_s_max: int = _row(
+        0, "A snapshot brings at most so many bytes a second into its repositories, on average. 0: no limit."
+    )
     snapshot_schedule: str = _row(
         "",
         "When a server takes a snapshot into every repository: a cron expression such as 15 * * * *. Empty: never.",
