@@ -71,12 +71,12 @@ def announced(engine: Engine, plan: Plan) -> Plan:
     return evolve(plan, schema=plan.schema.with_metadata(_said(plan.schema, actions)))
 
 
-def checked(engine: Engine, plan: Plan, stream: Stream, activity: Activity) -> Stream:
+def checked(engine: Engine, plan: Plan, stream: Stream, schema: pa.Schema, activity: Activity) -> Stream:
     """The rows of a plan, looked at on their way out where something says so."""
     actions = actions_of(engine, plan)
     if plan.request.client == SNAPSHOT:  # its sums are of the rows as they are: others would count as damaged
         actions = {kind: "block" if action == "redact" else action for kind, action in actions.items()}
-    columns = results.watched(plan.schema, KNOWN) if actions and plan.schema is not None else ()
+    columns = results.watched(schema, KNOWN) if actions else ()
     return results.CheckedStream(stream, columns, actions, activity) if columns else stream
 
 

@@ -154,7 +154,7 @@ def _stream(
         raise
     if plan.ruling is not None:
         stream = ClearedStream(stream, schema)
-    stream = result_checks.checked(engine, plan, stream, activity)
+    stream = result_checks.checked(engine, plan, stream, schema, activity)
     return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
 
 

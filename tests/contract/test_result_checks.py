@@ -353,6 +353,9 @@ class TestSettings:
             assert owner(service, "SELECT remark, mail FROM notes WHERE id = 7") == [
                 ("call *** or ***", "u7@example.org")
             ]
+            # Of these no schema is known before they run.
+            assert owner(service, f"PIVOT (SELECT 'k' AS k, '{MAIL}' AS v) ON k USING first(v)") == [("***",)]
+            assert owner(service, f"PREPARE p AS SELECT $1 || '{MAIL}'; EXECUTE p('to ')") == [("to ***",)]
 
     def test_an_owner_is_told_in_the_notebook(self, tmp_path: Path) -> None:
         with EmbeddedLake.open(tmp_path / "lake", pii_results="warn", pii_results_admins=True) as lake:
