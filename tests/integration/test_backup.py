@@ -549,17 +549,20 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def killed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["", "env:A_KEY"], ids=["plain", "sealed"])
+def killed_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with two snapshots, and a change since."""
     home = tmp_path_factory.mktemp("killed") / "lake"
-    with neurolake.connect(home) as lake:
-        lake.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
-        take(lake)
-        lake.sql("DELETE FROM t WHERE i < 10").close()
-        take(lake)
-        lake.sql("INSERT INTO t VALUES (-1)").close()
-    return home
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("A_KEY", "ab" * 32)
+        patch.setenv("NEUROLAKE_SNAPSHOT_KEYS", request.param)
+        with neurolake.connect(home) as lake:
+            lake.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
+            take(lake)
+            lake.sql("DELETE FROM t WHERE i < 10").close()
+            take(lake)
+            lake.sql("INSERT INTO t VALUES (-1)").close()
+        yield home
 
 
 @pytest.mark.faults
@@ -584,8 +587,9 @@ def test_a_kill_at_any_point_loses_no_snapshot(killed_home: Path, tmp_path: Path
         lake.sql(CALLS[verb]).close()  # a second run completes
         lake.call("prune_snapshots", dry_run=False)
         left = sorted(path.name for path in (home / "snapshots").rglob("*") if path.is_file())
-        named = {file for (file,) in rows(lake, "SELECT snapshot_id || '.json' FROM neurolake.snapshots")}
-        assert not [name for name in left if name.endswith(".json") and name not in named]
+        named = {snapshot for (snapshot,) in rows(lake, "SELECT snapshot_id FROM neurolake.snapshots")}
+        assert not [name for name in left if name.endswith(".json") and name.removesuffix(".json") not in named]
+        assert not list((home / "snapshots" / "staging").rglob("*.parquet"))
 
 
 FULL = """
