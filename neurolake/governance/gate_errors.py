@@ -56,7 +56,7 @@ def told(problem: errors.NeuroLakeError, text: str) -> errors.NeuroLakeError:
                 "The engine met an error.", next_step="An administrator finds it under the query id."
             )
         )
-    about = _constraint(problem.message) if kind is errors.ConstraintViolated else None
+    about = _constraint(problem.message, text) if kind is errors.ConstraintViolated else None
     if kind in _ABOUT_NAMES:
         about = _named(problem.message, text)
     safe = kind(f"{meant}{f': {about}' if about else ''}.", code=problem.code, retryable=problem.retryable)
@@ -64,9 +64,14 @@ def told(problem: errors.NeuroLakeError, text: str) -> errors.NeuroLakeError:
     return safe
 
 
-def _constraint(message: str) -> str | None:
+def _constraint(message: str, text: str) -> str | None:
+    """The constraint; its column only where the caller has named it, since it may be one that is closed to them."""
     found = _CONSTRAINT.search(message)
-    return " ".join(part for part in found.groups() if part) if found else None
+    if found is None:
+        return None
+    *kinds, column, check = found.groups()
+    named = column if column and _words(column.rpartition(".")[2]) <= _words(text) else None
+    return " ".join(part for part in (*kinds, named, check) if part)
 
 
 def _named(message: str, text: str) -> str | None:

@@ -437,6 +437,19 @@ class TestWriting:
                 writer("INSERT INTO orders SELECT max(id), 1, 1 FROM orders")
             assert "19" not in caught.value.message
 
+    def test_a_broken_constraint_names_no_column_that_is_closed(self, service: Service) -> None:
+        admin = owner(service.engine)
+        admin("CREATE TABLE lab.needed (id INTEGER NOT NULL, hidden INTEGER NOT NULL)")
+        admin("CALL neurolake.set_pii('lab.needed', null, 'confirmed')")
+        admin("CALL neurolake.set_policy('hidden', '*', 'column:lab.needed.hidden', 'block')")
+        with embedded(service) as writer:
+            writer("SET ROLE writer")
+            with pytest.raises(errors.ConstraintViolated, match="NOT NULL") as caught:
+                writer("INSERT INTO lab.needed VALUES (1)")
+            assert "hidden" not in caught.value.message
+            with pytest.raises(errors.ConstraintViolated, match=r"NOT NULL needed\.id"):
+                writer("INSERT INTO lab.needed (id) VALUES (NULL)")
+
     def test_transactions_are_undone(self, service: Service) -> None:
         with embedded(service) as writer:
             writer("SET ROLE writer")
