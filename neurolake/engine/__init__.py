@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -52,6 +52,8 @@ LOOK_AGAIN_S = 5.0
 
 BATCH_BYTES_PER_COLUMN = 12
 """What a value weighs on average, to turn `batch_bytes` into rows before any is seen."""
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -147,10 +149,7 @@ class Engine:
         request = request if request.query_id else evolve(request, query_id=new_query_id())
         activity = self._begin(request, alive)
         try:
-            return self.plan_within(request, activity)
-        except BaseException as error:
-            self._fail(activity, error)
-            raise
+            return self._told(activity, lambda: self.plan_within(request, activity))
         finally:
             self.activities.end(activity)
 
@@ -162,22 +161,17 @@ class Engine:
         """
         request = request or plan.request
         activity = self._begin(request, alive)
-        try:
-            plan = self._fresh(plan, request, activity)
-            return running.execute(self, plan, activity, self.account)
-        except BaseException as error:
-            self._fail(activity, error)
-            raise
+        return self._told(
+            activity, lambda: running.execute(self, self._fresh(plan, request, activity), activity, self.account)
+        )
 
     def run(self, request: Request, alive: Alive = None) -> Result:
         """Plan and execute in one go."""
         request = request if request.query_id else evolve(request, query_id=new_query_id())
         activity = self._begin(request, alive)
-        try:
-            return running.execute(self, self.plan_within(request, activity), activity, self.account)
-        except BaseException as error:
-            self._fail(activity, error)
-            raise
+        return self._told(
+            activity, lambda: running.execute(self, self.plan_within(request, activity), activity, self.account)
+        )
 
     def run_many(
         self, plan: Plan, rows: pa.RecordBatchReader, request: Request | None = None, alive: Alive = None
@@ -185,13 +179,13 @@ class Engine:
         """Run one write for every row of parameters, in one transaction; how many rows it changed in all."""
         request = request or plan.request
         activity = self._begin(request, alive)
-        try:
+
+        def run() -> int:
             if plan.kind is not Kind.WRITE:
                 raise errors.NotSupported("Only a write can be run for many sets of parameters.")
-            changed = bulk.run(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
-        except BaseException as error:
-            self._fail(activity, error)
-            raise
+            return bulk.run(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
+
+        changed = self._told(activity, run)
         self.account(activity, None)
         return changed
 
@@ -199,16 +193,16 @@ class Engine:
         """Do a load: a write whose rows come from outside the statement, and where from a client then by `feed`."""
         activity = self._begin(plan.request, alive)
         activity.feed = feed
-        try:
-            if not activity.principal.is_admin:
-                from neurolake.engine import governed_writes
 
-                plan = governed_writes.load(self, plan)
-            loaded = running.change(self, plan, activity, work)
-            assert isinstance(loaded, int)
-        except BaseException as error:
-            self._fail(activity, error)
-            raise
+        def run() -> int | pa.Table:
+            if activity.principal.is_admin:
+                return running.change(self, plan, activity, work)
+            from neurolake.engine import governed_writes
+
+            return running.change(self, governed_writes.load(self, plan), activity, work)
+
+        loaded = self._told(activity, run)
+        assert isinstance(loaded, int)
         self.account(activity, None)
         return loaded
 
@@ -259,6 +253,14 @@ class Engine:
                 next_step="Run the statement again.",
             )
         return again
+
+    def _told(self, activity: Activity, work: Callable[[], T]) -> T:
+        """What the work gives; how it failed is told to whoever wants to know of a statement's end."""
+        try:
+            return work()
+        except BaseException as error:
+            self._fail(activity, error)
+            raise
 
     def _begin(self, request: Request, alive: Alive) -> Activity:
         if self._closed:
