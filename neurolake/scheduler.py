@@ -91,13 +91,18 @@ class Scheduler:
         return min(coming.values())
 
     def _work(self) -> None:
-        while not self._over.is_set():
-            try:
-                next_at = self.look()
-            except errors.NeuroLakeError as problem:  # the metadata cannot be written now
-                logger.error("the schedule of backups waits: %s", problem)
-                next_at = self._clock() + LOOK_S
-            self._over.wait(min(LOOK_S, max(0.0, next_at - self._clock())))
+        try:
+            while not self._over.is_set():
+                self._over.wait(min(LOOK_S, max(0.0, self._look_or_wait() - self._clock())))
+        finally:
+            self._engine.backup_runs.scheduled = {}  # nobody is told of a next time that nobody sees to
+
+    def _look_or_wait(self) -> float:
+        try:
+            return self.look()
+        except errors.NeuroLakeError as problem:  # the metadata cannot be written now
+            logger.error("the schedule of backups waits: %s", problem)
+            return self._clock() + LOOK_S
 
     # What was seen to
 

@@ -29,9 +29,9 @@ class Served:
     http_port: int
     log: Path
 
-    def rows(self, sql: str) -> list[dict[str, Any]]:
+    def rows(self, sql: str, user: str = "admin") -> list[dict[str, Any]]:
         """What the stock driver gets for a statement."""
-        login = {"username": "admin", "password": PASSWORD}
+        login = {"username": user, "password": PASSWORD}
         with (
             dbapi.connect(f"grpc://127.0.0.1:{self.port}", db_kwargs=login, autocommit=True) as connection,
             connection.cursor() as cursor,

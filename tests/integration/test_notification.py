@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from backup_jobs import served, until
+from backup_jobs import PASSWORD, served, until
 from certificates import HOSTS, Authority
 from pages import free_port
 
@@ -296,6 +296,16 @@ def test_a_served_lake_tells_both_ways_and_only_administrators_may_try(
             {"channel": "webhook", "state": "sent", "reason": None},
             {"channel": "e-mail", "state": "sent", "reason": None},
         ]
+        server.rows("CALL neurolake.create_role('analyst')")
+        server.rows(f"CALL neurolake.create_user('ann', password => '{PASSWORD}', roles => ['analyst'])")
+        for sql, code in (
+            ("CALL neurolake.test_notification()", "access_denied"),
+            ("CALL neurolake.drill_snapshot()", "access_denied"),
+            ("FROM neurolake.backup_runs", "relation_denied"),
+            ("FROM neurolake.backup_schedule", "relation_denied"),
+        ):
+            with pytest.raises(Exception, match=code):
+                server.rows(sql, user="ann")
         with pytest.raises(Exception, match="repository_failed"):
             server.rows("CALL neurolake.create_snapshot()")
         until(lambda: len(mailbox.mails) == 2)
