@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from neurolake import errors, observe, procedures
-from neurolake._duckdb import CATALOG, Cursor, Instance, InstanceOptions, Parsed
+from neurolake._duckdb import CATALOG, Cursor, Instance, Parsed
 from neurolake.activity import Activities, Activity, Feed
 from neurolake.backup.runs import Runs
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import bulk, gating, planning, result_checks, running, settings_of_session
+from neurolake.engine import bulk, gating, opening, planning, result_checks, running, settings_of_session
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
@@ -76,7 +76,7 @@ class Engine:
             options=StorageOptions.of(settings),
             abandoned=lambda location: not uses(location),
         )
-        self.instance = Instance(self._instance_options())
+        self.instance = Instance(opening.options(home, settings, self.storage, in_memory=in_memory))
         self.governance = Governance(
             self.store,
             None if in_memory else home.run,
@@ -119,19 +119,6 @@ class Engine:
             from neurolake.pii.watch import after_writes
 
             after_writes(self, events)
-
-    def _instance_options(self) -> InstanceOptions:
-        settings, home = self.settings, self.home
-        return InstanceOptions(
-            path=None if self._in_memory else str(home.database),
-            temp_directory=str(home.tmp),
-            memory_bytes_max=settings.memory_bytes_max,
-            temp_bytes_max=settings.temp_bytes_max,
-            threads=settings.threads,
-            allowed_locations=(str(home.path), *settings.allowed_locations) if settings.allowed_locations else (),
-            on_open=(self.storage.attach,),
-            recover=self.storage.recover,
-        )
 
     # Sessions
 
