@@ -174,7 +174,7 @@ def test_two_lakes_and_two_processes_in_one_repository(tmp_path: Path) -> None:
     ]  # fmt: skip
     taken = {}
     for home, process in zip(homes, running, strict=True):
-        said, complained = process.communicate(timeout=120)
+        said, complained = process.communicate(timeout=240)
         assert process.returncode == 0, complained
         taken[home] = said.split()
     for home in homes:

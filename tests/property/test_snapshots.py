@@ -190,7 +190,7 @@ def test_every_value_comes_back(lake: neurolake.Lake, one: Table, other: Table) 
 
 
 @pytest.mark.slow
-@settings(EXAMPLES, max_examples=150)
+@settings(EXAMPLES, max_examples=100)
 @given(tables())
 def test_every_value_comes_back_of_many_more(lake: neurolake.Lake, table: Table) -> None:
     check_round_trip(lake, table)
