@@ -15,7 +15,7 @@ from neurolake.pii.samples import Leaf
 
 __all__ = ["DETECTOR", "Verdict", "classify"]
 
-DETECTOR = "neurolake-pii/1"
+DETECTOR = "neurolake-pii/2"
 """The version that findings carry: it changes when verdicts may."""
 
 VALID_MIN, VALID_NAMED_MIN = Tier.CHECKED.value, 0.5
@@ -26,7 +26,9 @@ SHAPE_NAMED_MIN = 0.6
 FIRST_CELLS, FIRST_VALID_MIN = 60, 0.3
 """Where hardly any of the first cells have true check digits, the others are not asked."""
 CONTROL_CELLS_MIN = 8
-"""Fewer distinct cells make no control: the name must speak too."""
+"""Fewer distinct cells make no control: the name must speak too, or chance be out of the question."""
+CHANCE_MAX = 1e-4
+"""Where there is no control: how likely so few cells may all have true check digits by chance."""
 SURE = frozenset(("EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "SECRET_KEY", "MAC_ADDRESS", "CRYPTO"))
 """Kinds that a name for a thing does not talk away."""
 PERSON_SHAPE_MIN, PERSON_KNOWN_MIN, PERSON_KNOWN_ALONE_MIN = 0.6, 0.2, 0.45
@@ -152,6 +154,8 @@ def _checked(kind: Kind, leaf: Leaf, shape: float, said: int, against: bool) -> 
     lift = valid - control
     enough = len(leaf.values) >= CONTROL_CELLS_MIN
     strong = valid >= (0.95 if against else VALID_MIN) and lift >= (0.6 if against else LIFT_MIN) and enough
+    if not enough and valid == 1.0 and not against and kind.entity not in LOOKALIKES:
+        strong = shapes.by_chance(kind, leaf.values) ** len(leaf.values) <= CHANCE_MAX
     if strong or (said and valid >= VALID_NAMED_MIN and (lift >= LIFT_MIN or not enough)):
         confidence = 0.7 + 0.2 * valid + 0.05 * min(1, lift) + (0.04 if said else 0)
         evidence = f"check digits {valid:.2f}, shuffled {control:.2f}{', name' if said else ''}"
@@ -168,8 +172,8 @@ def _person(leaf: Leaf, title: Title) -> list[Verdict]:
     shape = people.share_of_shape(leaf.values)
     if shape < PERSON_SHAPE_MIN or people.share_of_companies(leaf.values) > COMPANIES_MAX:
         return []
-    known = people.share_of_known(leaf.values)
     against = title.speaks_against() and not said
+    known = people.share_of_known(leaf.values, by_family=not against)
     weakly = 0 if against else weakly
     alone = 0.8 if against else PERSON_KNOWN_ALONE_MIN
     if (

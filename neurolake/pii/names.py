@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 
-from neurolake.pii.kinds import Kind
+from neurolake.pii.kinds import Kind, titles
+from neurolake.pii.scripts import bare
 
 __all__ = ["Title", "read"]
 
@@ -35,9 +35,7 @@ class Title:
     """A column's name, read as words. Nested fields bring the names above them."""
 
     def __init__(self, text: str) -> None:
-        plain = unicodedata.normalize("NFKD", _CAMEL.sub(" ", text)).lower().translate(_FOLD)
-        plain = "".join(char for char in plain if not unicodedata.combining(char))
-        self.words = tuple(re.findall(r"[a-z]+|\d+", plain))
+        self.words = tuple(re.findall(r"[^\W\d_]+|\d+", bare(_CAMEL.sub(" ", text)).translate(_FOLD)))
         self._spaced = f" {' '.join(self.words)} "
         self._joined = "".join(self.words)
 
@@ -51,22 +49,29 @@ class Title:
         for phrase, joined in _phrases(phrases):
             if joined == self._joined:
                 best = max(best, len(phrase) + 1)
-            elif f" {phrase} " in self._spaced or (len(joined) >= LONG and joined in self._joined):
+            elif f" {phrase} " in self._spaced or (_stands_inside(joined) and joined in self._joined):
                 best = max(best, len(phrase))
         return best
 
     def speaks_against(self) -> bool:
         """Whether the name is that of a thing, not of a person's data."""
-        return any(word in AGAINST for word in self.words)
+        return any(word in AGAINST for word in self.words) or (
+            not self._joined.isascii() and self.speaks_for(titles.AGAINST) > 0
+        )
 
     def supports(self, kind: Kind) -> int:
         """How much the name speaks for a kind; see `speaks_for`."""
         return self.speaks_for(kind.names)
 
 
+def _stands_inside(phrase: str) -> bool:
+    """Whether a phrase is found inside a word: a long one, and any of a script that writes without spaces."""
+    return len(phrase) >= LONG or (len(phrase) >= 2 and "\u2e80" <= phrase[0] <= "\ud7ff")
+
+
 @lru_cache(maxsize=1024)
 def _phrases(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((phrase.strip(), phrase.replace(" ", "")) for phrase in text.split("|"))
+    return tuple((phrase.strip(), phrase.replace(" ", "")) for phrase in bare(text).split("|"))
 
 
 @lru_cache(maxsize=4096)

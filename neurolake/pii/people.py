@@ -1,8 +1,7 @@
 """Names of people: common given and family names of many languages, and what a cell with a name looks like.
 
 A name is no pattern, so a list is the only native evidence there is. It decides about a column, never about a cell:
-half of a column's cells must hold a name of the list. Rare names and other scripts need the column's name, or the
-optional recogniser of names.
+half of a column's cells must hold a name of the list. Rare names need the column's name.
 """
 
 from __future__ import annotations
@@ -10,6 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+
+from neurolake.pii import scripts
+from neurolake.pii.kinds import titles
 
 __all__ = [
     "COLUMN_NAMES",
@@ -28,9 +30,11 @@ COLUMN_NAMES = (
     "voornaam|achternaam|volledige naam|imie|nazwisko|imie i nazwisko|fornamn|efternamn|fornavn|etternavn|efternavn|"
     "etunimi|sukunimi|ad soyad|soyad|passenger|passenger name|guest name|student name|teacher|doctor name|recipient|"
     "beneficiary name|spouse name|emergency contact|manager name|cliente nome|nombre cliente|nom client|contact|"
-    "ansprechpartner|jmeno|prijmeni|keresztnev|vezeteknev|kundenname|naam"
+    f"ansprechpartner|jmeno|prijmeni|keresztnev|vezeteknev|kundenname|naam|{titles.PHRASES['PERSON']}"
 )
-COLUMN_NAMES_WEAK = "name|nome|customer|client|cliente|kunde|klant|user|person|personne|member|author|guest|driver"
+COLUMN_NAMES_WEAK = (
+    "name|nome|customer|client|cliente|kunde|klant|user|person|personne|member|author|guest|driver|" + titles.WEAK
+)
 
 _GIVEN = """
 aaron abdul abigail adam adele adrian agnes agnieszka ahmed aisha alan albert alejandro alessandro alex alexander
@@ -130,28 +134,45 @@ def folded(text: str) -> str:
     return "".join(char for char in plain if not unicodedata.combining(char))
 
 
-def share_of_known(values: Sequence[str]) -> float:
+def share_of_known(values: Sequence[str], *, by_family: bool = True) -> float:
     """The share of cells in which a word is a name of the lists.
+
+    Args:
+        values: the cells.
+        by_family: count Chinese and Korean names by their first character, which many other words share.
 
     >>> share_of_known(["Anna Nowak", "Oak desk"])
     0.5
     """
-    found = sum(any(word in _KNOWN for word in re.split(r"[^a-z]+", folded(value))) for value in values)
-    return found / max(1, len(values))
+    found = sum(
+        any(word in _KNOWN for word in re.split(r"[^a-z]+", folded(value)))
+        or (scripts.is_other(value) and scripts.known(value))
+        for value in values
+    )
+    family = scripts.share_by_family_name(values) if by_family else 0.0
+    # A share that does not suffice alone still supports a column's name.
+    return max(found / max(1, len(values)), family if family >= scripts.BY_FAMILY_MIN else family / 2)
 
 
 def share_of_shape(values: Sequence[str]) -> float:
-    """The share of cells that look like a name: one to five words of letters, each with a capital.
+    """The share of cells that look like a name: one to five words of letters, the first with a capital if it can.
 
-    >>> share_of_shape(["Anna Nowak", "NOWAK, Anna", "Dr. B. Li", "see notes", "A-17"])
-    0.6
+    >>> share_of_shape(["Anna Nowak", "NOWAK, Anna", "Dr. B. Li", "see notes", "A-17", "अमित शर्मा", "李小龙", "стул"])
+    0.625
     """
+    plain = (_unmarked(value) for value in values if len(value) <= 60)
     found = sum(
-        bool(_SHAPE.fullmatch(value)) and all(word[0].isupper() for word in re.findall(r"[^\W\d_]{3,}", value)[:1])
-        for value in values
-        if len(value) <= 60
+        bool(_SHAPE.fullmatch(value)) and not any(word[0].islower() for word in re.findall(r"[^\W\d_]{3,}", value)[:1])
+        for value in plain
     )
     return found / max(1, len(values))
+
+
+def _unmarked(value: str) -> str:
+    """Without the signs of scripts whose vowels are marks, which count as no letters."""
+    if not scripts.is_other(value):
+        return value
+    return "".join(char for char in value if not unicodedata.category(char).startswith("M"))
 
 
 def share_of_companies(values: Sequence[str]) -> float:

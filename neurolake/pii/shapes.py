@@ -16,7 +16,7 @@ from neurolake.pii.kinds import Kind, Tier
 from neurolake.pii.samples import Leaf
 from neurolake.sql.text import literal
 
-__all__ = ["Shares", "count", "true_digits"]
+__all__ = ["Shares", "by_chance", "count", "true_digits"]
 
 CELLS = "_neurolake_pii_cells"
 ALWAYS = (Tier.STRUCTURAL, Tier.DISTINCTIVE, Tier.CHECKED)
@@ -101,6 +101,28 @@ def true_digits(kind: Kind, values: Sequence[str]) -> tuple[float, float]:
     shuffled = [text for group in groups.values() for text in _dealt(group)]
     size = max(1, len(values))
     return sum(map(test, values)) / size, sum(map(test, shuffled)) / size
+
+
+DRAWS = 200
+"""Cells that are drawn for each, to see how often a check is true by chance."""
+
+
+def by_chance(kind: Kind, values: Sequence[str]) -> float:
+    """How likely a cell of this shape is to have true check digits by chance: the second half of its digits is drawn.
+
+    Of cells that the pattern itself makes true hardly any is false, and the answer is near 1.
+    """
+    test, fits = _test(kind), _compiled(kind.pattern)
+    source = random.Random(len(values))  # noqa: S311  (the same answer for the same column)
+    drawn = [_drawn(value, source) for value in values for _ in range(DRAWS)]
+    shaped = [value for value in drawn if fits.fullmatch(value)]
+    return (sum(map(test, shaped)) + 1) / (len(shaped) + 1)
+
+
+def _drawn(value: str, source: random.Random) -> str:
+    digits = [place for place, char in enumerate(value) if char.isdigit()]
+    late = frozenset(digits[len(digits) // 2 :])
+    return "".join(str(source.randrange(10)) if place in late else char for place, char in enumerate(value))
 
 
 def _test(kind: Kind) -> Callable[[str], bool]:

@@ -28,11 +28,23 @@ _STREET_JOINED = (
     r"(?:straße|strasse|str\.|weg|allee|gasse|platz|ring|damm|ufer|straat|laan|plein|gracht|kade|dijk|gade|vej|allé|"
     r"gatan|vägen|gata|veien|veg|gate|katu|tie|utca|út|sokak|caddesi|utja)"
 )
+_STREET_CYRILLIC = (  # г. Москва, ул. Ленина, д. 5
+    r"(?:\d{5,6}, ?)?(?:(?:г|город|м)\.? ?)?(?:[\pL-]+, ?)?"
+    r"(?:ул|улица|вул|вулиця|пр|пр-т|просп|проспект|пер|переулок|бул|бульвар|шоссе|наб|пл)[. ] ?[\pL0-9].*\d.*"
+)
+_STREET_HAN = (  # 北京市朝阳区建国路88号, 東京都渋谷区道玄坂2-10-7
+    r"(?:〒?\d{3}-?\d{4} ?)?[\p{Han}]{1,10}[省市区區县縣郡都府県州町].{0,24}?"
+    r"(?:[路街道弄巷段][\p{Han}]{0,6} ?\d+|\d+[号號番]|\d+丁目|\d+[-－]\d+).*"
+)
+_STREET_HANGUL = (  # 서울특별시 강남구 테헤란로 123
+    r"(?:\p{Hangul}+[시도] )?(?:\p{Hangul}+[시군구] )?(?:\p{Hangul}+[읍면동] )?\p{Hangul}+\d*[로길동] ?\d+.*"
+)
 _ADDRESS = (
     rf"(?:\d{{1,5}}[a-z]?(?: ?bis| ?ter)?,? (?:[\pL0-9.'’-]+ ){{1,4}}{_STREET_LAST}\b.*"
     rf"|\d{{1,4}}[a-z]?(?: ?bis| ?ter)?,? {_STREET_FIRST} [\pL].*"
     rf"|{_STREET_FIRST} ?[\pL].* ?,? ?(?:n[o°.]* ?)?\d{{1,4}}.*"
-    rf"|(?:[\pL.'’-]+[ -]){{0,3}}[\pL.-]*{_STREET_JOINED},? \d{{1,4}} ?[a-z]?\b.*)"
+    rf"|(?:[\pL.'’-]+[ -]){{0,3}}[\pL.-]*{_STREET_JOINED},? \d{{1,4}} ?[a-z]?\b.*"
+    rf"|{_STREET_CYRILLIC}|{_STREET_HAN}|{_STREET_HANGUL})"
 )
 
 KINDS = (
