@@ -29,7 +29,6 @@ from neurolake.governance.gate_forms import (
     spelling_of,
     template_of,
 )
-from neurolake.governance.views import VIEW
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -52,6 +51,9 @@ class Resolver(Protocol):
     named: frozenset[str] | None
     reader: tuple[object, ...]
     lent: dict[str, Any]
+
+    def temporary(self, path: Path, /) -> str | None:
+        """The temporary table or view of the session that a path means, if it is one."""
 
     def __call__(self, path: Path, /) -> Path:
         """What is read in place of one; raises AccessDenied where there is nothing."""
@@ -208,8 +210,8 @@ def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: 
     walked = form_of(answer)
     template = template_of(answer, partial(_printed, engine))
     if walked.literals == form.literals and template is not None and template.filled(form.literals) == gated.text:
-        ours = all(view[-1].startswith(VIEW) for view in found.relations.values())  # a temporary table may be another
-        settled = ours and gate_columns.settled(gated.tree)
+        lasting = all(relations.temporary(path) is None for path in found.relations)  # such a name may mean another
+        settled = lasting and gate_columns.settled(gated.tree)
         known = Known(found.relations, relations.named, template, walked.shape, gated, settled)
         engine.forms.keep(engine.forms.known, key, known)
     return gated

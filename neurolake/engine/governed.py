@@ -31,7 +31,7 @@ from neurolake.procedures import Context
 from neurolake.query import Kind, Plan, Request, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
-from neurolake.sql.text import RESERVED_SCHEMA, Name, quote, words
+from neurolake.sql.text import RESERVED_SCHEMA, Name, mentions, quote
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -108,7 +108,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 def at_home(draft: Plan) -> bool:
     """Whether a statement belongs on the session's home cursor: it is in a transaction, or names what is temporary."""
     session = draft.request.session
-    return session.in_transaction() or not session.temporary.isdisjoint(words(draft.text))
+    return session.in_transaction() or mentions(draft.text, session.temporary)
 
 
 def open_decision(columns: Iterable[str]) -> TableDecision:

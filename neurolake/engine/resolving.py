@@ -17,7 +17,7 @@ from neurolake.procedures import Context
 from neurolake.query import Kind, Plan, evolve
 from neurolake.sources import relation
 from neurolake.sql import statements
-from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote, words
+from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, mentions, quote, words
 
 if TYPE_CHECKING:
     from neurolake.engine import Engine
@@ -111,7 +111,7 @@ def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool =
     """The plan with its text and relations; `as_views` leaves the names of sources in the text, as views of those."""
     session = draft.request.session
     seen = words(draft.text)
-    home = draft.home or not session.temporary.isdisjoint(seen)
+    home = draft.home or mentions(draft.text, session.temporary)
     if "at" in seen:
         draft = _in_snapshots(engine, draft, seen)
     if seen.isdisjoint(SYSTEM_SCHEMAS) and seen.isdisjoint(engine.catalog.source_words):

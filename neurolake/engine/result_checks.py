@@ -13,7 +13,7 @@ from neurolake.pii import results
 from neurolake.pii.inside import INSIDE
 from neurolake.query import Plan, evolve
 from neurolake.result import Stream
-from neurolake.sql.text import words
+from neurolake.sql.text import mentions
 
 if TYPE_CHECKING:
     from neurolake.activity import Activity
@@ -55,8 +55,7 @@ def _all(action: str) -> Mapping[str, str]:
 
 
 def _reads(plan: Plan) -> bool:
-    temporary = plan.request.session.temporary
-    return bool(plan.ruling.tables) or not temporary.isdisjoint(words(plan.request.text))
+    return bool(plan.ruling.tables) or mentions(plan.request.text, plan.request.session.temporary)
 
 
 def _said(schema: pa.Schema, actions: Mapping[str, str]) -> dict[bytes, bytes]:

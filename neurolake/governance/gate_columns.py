@@ -33,6 +33,8 @@ def named(tree: Any) -> frozenset[str] | None:
             relations |= {str(node.get("alias", "")), str(node.get("table_name", ""))}
         elif kind == "COLUMN_REF":
             columns.add(node["column_names"][-1])
+        elif kind == "FUNCTION":
+            columns.update(node["qualified_name"]["path"][:-1])  # p.to_json() is to_json(p)
         words.update(_strings(node))
     if {one.casefold() for one in relations} & {one.casefold() for one in columns}:
         return None  # a whole row

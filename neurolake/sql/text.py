@@ -128,6 +128,15 @@ def words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
+def mentions(text: str, names: frozenset[str]) -> bool:
+    """Whether a text may mean one of these folded names: one of its words, or quoted.
+
+    >>> mentions('FROM "My Table"', frozenset(["my table"])), mentions("FROM mine", frozenset(["mi", "ne"]))
+    (True, False)
+    """
+    return bool(names) and (not names.isdisjoint(words(text)) or any(quote(name) in text.casefold() for name in names))
+
+
 def without_comments(text: str) -> str:
     """The text with a space in place of each comment; what is quoted stays.
 

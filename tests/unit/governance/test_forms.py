@@ -185,6 +185,37 @@ class TestTransactions:
             session.close()
 
 
+class TestTemporary:
+    """What is temporary keeps its name when it is made again with other columns, and has it in every session."""
+
+    def test_a_known_form_follows_a_temporary_table(self, lake: EmbeddedLake, ann: Ask) -> None:
+        for value in range(4):
+            ann(f"CREATE OR REPLACE TEMP TABLE mine AS SELECT {value} AS a")
+            ann("CREATE OR REPLACE TEMP VIEW over AS SELECT * FROM mine")
+            for table in ("mine", "over", "temp.mine"):
+                assert ann(f"SELECT a FROM {table} WHERE 1 < {value + 5}") == [(value,)]
+        ann("CREATE OR REPLACE TEMP TABLE mine AS SELECT 'x' AS a")
+        session = lake.engine.session(ANN)
+        other = asking(lake, session)
+        other("CREATE TEMP TABLE mine AS SELECT [1] AS a")
+        for table in ("mine", "over", "temp.mine"):
+            assert ann(f"SELECT a FROM {table} WHERE 1 < 17") == [("x",)]
+        assert other("SELECT a FROM mine WHERE 1 < 18") == [([1],)]
+        session.close()
+
+    @pytest.mark.parametrize("name", ['"my table"', '"a""b"', '"é 1-a"'])
+    def test_a_name_that_is_no_word_is_found(self, lake: EmbeddedLake, ann: Ask, name: str) -> None:
+        for who in (ann, asking(lake, lake.session)):
+            who(f"CREATE TEMP TABLE {name} AS SELECT 'ann@example.org' AS a")
+            assert who(f"SELECT * FROM {name}") == who(f"FROM {name.replace('a', 'A')}") == [("ann@example.org",)]
+            who(f"DROP TABLE {name}")
+
+    def test_rows_of_such_a_name_are_looked_at_on_their_way_out(self, lake: EmbeddedLake, ann: Ask) -> None:
+        lake.sql("CALL neurolake.set_policy('r', 'analyst', 'result:*', 'redact')").close()
+        ann("""CREATE TEMP TABLE "my table" AS SELECT 'write to ann@example.org today' AS a""")
+        assert "ann@" not in str(ann('SELECT * FROM "my table"'))
+
+
 class TestColumnsThatAreNotNamed:
     @pytest.mark.parametrize(
         "sql",
@@ -207,6 +238,7 @@ class TestColumnsThatAreNotNamed:
             "WITH t AS (SELECT * FROM people) SELECT salary FROM t WHERE id = 3",
             "SELECT (SELECT email FROM people WHERE people.id = open.id) FROM open WHERE id = 3",
             "SELECT hash(p) IS NOT NULL, row_to_json(p) FROM people p WHERE id = 3",
+            "SELECT p.to_json() FROM people p WHERE id = 3",
             "SELECT count(*) FROM people",
             "SELECT 1 FROM people LIMIT 1",
             "SUMMARIZE people",
