@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ logger = logging.getLogger("neurolake")
 
 SCHEMA = "__neurolake"
 TABLE = f'{CATALOG}."{SCHEMA}".outbox'
+CHANGES_KEPT = 1000
+"""Of so many changes of tables it is known which they were; a transaction that began before takes all for changed."""
 REMOVE_AT = 256
 """Applied events are removed so many at a time: each removal is a commit of its own."""
 
@@ -30,7 +33,7 @@ REMOVE_AT = 256
 class Outbox:
     """The outbox of one open lake. `after` is told of events that are applied, while their tables are in doubt.
 
-    `replayed` are those that the last process had not applied.
+    `replayed` are those that the last process had not applied; `changes`, how many have changed tables since then.
     """
 
     def __init__(self, instance: Instance, catalog: Catalog) -> None:
@@ -40,6 +43,8 @@ class Outbox:
         self._applied: list[str] = []
         self._late: list[Event] = []
         self._settling: tuple[Event, ...] = ()
+        self._changed: deque[Event] = deque(maxlen=CHANGES_KEPT)
+        self.changes = 0
         self.replayed: tuple[Event, ...] = ()
         self.after: Callable[[Sequence[Event]], None] = lambda events: None
         instance.acquire_and(self._prepare)
@@ -85,11 +90,24 @@ class Outbox:
             self.apply(events)
         finally:
             with self._lock:
+                self._changed.extend(doubtful)
+                self.changes += len(doubtful)
                 self._settling = tuple(event for event in self._settling if event not in doubtful)
 
     def in_doubt(self, name: Name) -> bool:
         """Whether a table, by its folded name, has changed in a way that the metadata does not know yet."""
         return any(may_mean(event.verb, event.object, event.detail, name) for event in (*self._settling, *self._late))
+
+    def changed_since(self, changes: int, name: Name) -> bool:
+        """Whether a transaction that began after so many changes may see another table under a folded name.
+
+        What is known of a table is known of the one that has the name now.
+        """
+        with self._lock:
+            since = self.changes - changes
+            recent = list(self._changed)
+        kept = recent[len(recent) - since :] if since <= len(recent) else None
+        return kept is None or any(may_mean(event.verb, event.object, event.detail, name) for event in kept)
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take over events whose transaction has committed.

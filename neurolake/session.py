@@ -68,6 +68,7 @@ class Session:
         self.settings_version = 0
         self.temporary: frozenset[str] = frozenset()
         self.events: list[Event] = []
+        self.changes = 0
         self.transaction = False
         self._owner: threading.Thread | None = None
         self._per_thread = per_thread
@@ -230,9 +231,15 @@ class Session:
         """Note an open result on the home cursor."""
         self._unread = weakref.ref(result)
 
-    def began(self, *, by_driver: bool = False) -> None:
-        """A transaction was opened by the calling thread; `by_driver`, without its user having asked."""
+    def began(self, changes: int, *, by_driver: bool = False) -> None:
+        """A transaction was opened by the calling thread.
+
+        Args:
+            changes: how many changes of tables the outbox knew before.
+            by_driver: its user has not asked for it.
+        """
         self.transaction = True
+        self.changes = changes
         self._owner = threading.current_thread()
         self._unused = by_driver
         self.columns_known.clear()

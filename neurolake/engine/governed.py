@@ -21,7 +21,7 @@ from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
 from neurolake.engine.gating import Gated, mapped, reprinted
-from neurolake.governance import gate, views
+from neurolake.governance import gate, tables, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
@@ -290,12 +290,25 @@ class Relations:
             return relation.reader(source.location, source.format, source.options), dict(source.columns)
         if name.schema.casefold() in _CLOSED_SCHEMAS:
             raise unknown(str(name), self._principal.role)
+        if self._session.in_transaction() and self._is_another(name.fold()):
+            raise errors.Unavailable(
+                f"{name} is another table than when the transaction began, or was renamed in it.",
+                code="table_changing",
+                next_step="End the transaction, and run the statement again.",
+            )
         try:
             return name.sql(), planning.columns_of(self._engine, self._draft, self._activity, name)
         except errors.NeuroLakeError as problem:
             if isinstance(problem, errors.Stopped | errors.Unavailable):
                 raise
             raise unknown(str(name), self._principal.role) from None
+
+    def _is_another(self, name: Name) -> bool:
+        """Whether the transaction may see rows under a folded name that what is known of the name is not about."""
+        own = self._session.events
+        return self._engine.outbox.changed_since(self._session.changes, name) or any(
+            tables.brings(event.object, event.detail, name) for event in own
+        )
 
     def decide(self, name: Name, columns: Mapping[str, str], *, derived: bool = False) -> TableDecision:
         """What becomes of a relation, by the picture that the plan is made under; `derived`, of a role's own view."""

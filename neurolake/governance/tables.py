@@ -104,6 +104,16 @@ def may_mean(verb: str, shown: str, detail: str, name: Name) -> bool:
     )
 
 
+def brings(shown: str, detail: str, name: Name) -> bool:
+    """Whether an event gives a table a folded name, and with it rows that were under another.
+
+    >>> brings("main.a", '{"rename": "B"}', Name("main", "b")), brings("main.b", "", Name("main", "b"))
+    (True, False)
+    """
+    new = json.loads(detail).get("rename") if detail else None
+    return new is not None and any(Name(one.schema, new).fold() == name for one in names(shown))
+
+
 def makes_temporary(text: str) -> bool:
     """Whether a CREATE, without comments, makes something temporary.
 

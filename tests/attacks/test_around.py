@@ -21,6 +21,11 @@ DATA = (
     "CALL neurolake.grant('write', 'places', 'writer')",
     "CALL neurolake.set_policy('called', '*', 'column:calls.called', 'date_trunc', {'unit': 'day'})",
     "CALL neurolake.set_policy('shifted', '*', 'column:calls.shifted', 'date_shift')",
+    "CREATE TABLE lab.closed AS SELECT i AS id, 'ALPHA' || i AS mail FROM generate_series(0, 2) r(i)",
+    "CREATE TABLE lab.open AS SELECT 7::BIGINT AS id, 'mine' AS mail",
+    "CALL neurolake.set_pii('lab.closed', null, 'confirmed')",
+    "CALL neurolake.set_pii('lab.open', null, 'confirmed')",
+    "CALL neurolake.set_policy('mail', '*', 'column:lab.closed.mail', 'null')",
     "CALL neurolake.set_row_filter('third', '*', 'places', 'third = 0')",
     "CALL neurolake.set_row_filter('dated', '*', 'dated', 'called >= ''2024-05-05 18:00:00''')",
 )
@@ -157,3 +162,57 @@ def test_what_a_write_returns_has_the_tokens_that_a_select_shows(wil: Wire) -> N
     assert written == rows(wil, "SELECT name FROM people WHERE id = 3")
     assert "tok_" in written[0]
     wil.update("ROLLBACK")
+
+
+SWAP = (
+    "ALTER TABLE lab.open RENAME TO third",
+    "ALTER TABLE lab.closed RENAME TO open",
+    "ALTER TABLE lab.third RENAME TO closed",
+)
+"""Gives two tables each other's names; what is known of each goes along when it is committed."""
+READS = (
+    "SELECT * FROM lab.{}",
+    "CREATE TEMP TABLE copied AS SELECT * FROM lab.{}",
+    "SELECT * FROM lab.over_{}",
+    "UPDATE lab.{} SET id = 1 RETURNING mail",
+    "INSERT INTO lab.{} SELECT 1, mail FROM lab.{} RETURNING *",
+    "MERGE INTO lab.{} t USING (SELECT 1 AS id) s ON t.id = s.id WHEN MATCHED THEN DELETE RETURNING *",
+)
+
+
+@pytest.fixture
+def views(lake: Served, wil: Wire) -> Iterator[None]:
+    for table in ("open", "closed"):
+        assert attempt(wil, f"CREATE OR REPLACE VIEW lab.over_{table} AS SELECT * FROM lab.{table}").error == ""
+    yield
+    assert lake.admin("SELECT mail FROM lab.open") == [("mine",)]
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("way", [SWAP[:2], ("DROP TABLE lab.open", SWAP[1])])
+def test_a_table_renamed_in_a_transaction_is_not_taken_for_the_one_before(
+    views: None, wil: Wire, way: tuple[str, ...], read: str
+) -> None:
+    attempt(wil, "BEGIN")
+    assert [attempt(wil, statement).error for statement in way] == ["", ""]
+    outcome = attempt(wil, read.replace("{}", "open"))
+    attempt(wil, "ROLLBACK")
+    assert "[table_changing" in outcome.error
+    assert b"ALPHA" not in outcome.sent
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_others_rename_meanwhile_opens_no_table_of_an_older_picture(
+    lake: Served, views: None, wil: Wire, read: str
+) -> None:
+    attempt(wil, "BEGIN")
+    assert rows(wil, "SELECT mail FROM lab.closed WHERE id = 1") == ["{'mail': None}"]
+    for statement in SWAP:
+        lake.admin(statement)
+    outcome = attempt(wil, read.replace("{}", "closed"))
+    attempt(wil, "ROLLBACK")
+    assert rows(wil, "SELECT mail FROM lab.closed") == ["{'mail': 'mine'}"]
+    for statement in SWAP:
+        lake.admin(statement)
+    assert "[table_changing" in outcome.error
+    assert b"ALPHA" not in outcome.sent
