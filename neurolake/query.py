@@ -114,6 +114,8 @@ class Versions:
     settings: int
     generation: int = 0
     """Of the engine: it was opened again after a fatal error."""
+    changes: int = 0
+    """Of tables: how many the outbox knew."""
 
 
 @dataclass(frozen=True)

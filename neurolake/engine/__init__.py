@@ -335,7 +335,12 @@ class Engine:
         """The state of the world that a plan depends on."""
         role = (principal or session.principal).role
         return Versions(
-            self.catalog.version, self.governance.version, role, session.settings_version, self.instance.generation
+            self.catalog.version,
+            self.governance.version,
+            role,
+            session.settings_version,
+            self.instance.generation,
+            self.outbox.changes,
         )
 
     def settings_of(self, session: Session) -> Settings:

@@ -149,6 +149,7 @@ def _stream(
     schema = reader.schema if plan.schema is None else plan.schema
     try:
         _check_schema(plan, reader.schema)
+        _check_tables(engine, plan)
     except BaseException:
         stream.close()  # a cursor with an open reader takes no other statement
         raise
@@ -165,6 +166,21 @@ def _check_schema(plan: Plan, schema: pa.Schema) -> None:
             code="plan_stale",
             next_step="Run the statement again.",
         )
+
+
+def _check_tables(engine: Engine, plan: Plan) -> None:
+    """That a governed statement, which may have waited for its turn, has not met other tables under the names it reads.
+
+    Asked when it has begun, and so sees no later change. In a transaction it sees what its plan was made for.
+    """
+    if plan.ruling is None or plan.request.session.in_transaction():
+        return
+    for name in plan.ruling.tables:
+        if engine.outbox.in_doubt(name.fold()) or engine.outbox.changed_since(plan.versions.changes, name.fold()):
+            raise errors.Unavailable(
+                f"{name} was changed while the statement waited.", code="table_changing",
+                next_step="Run the statement again.",
+            )  # fmt: skip
 
 
 def _ctrl_c(activity: Activity) -> None:
@@ -237,6 +253,7 @@ def _own_transaction(
     try:
         cursor.run("BEGIN")  # inside, since an interrupt may end it after it has taken effect
         answer = work(cursor)
+        _check_tables(engine, plan)
         if event_of := _event_of(plan):
             events.append(_appended(engine, cursor, activity, event_of))
         activity.look()

@@ -9,6 +9,8 @@ from contract.wire import Wire
 
 from attacks.lakes import USER_PASSWORD, Served, served
 from attacks.test_attacks import attempt
+from neurolake import errors
+from neurolake.query import Principal, Request
 
 DATA = (
     "CREATE TABLE calls AS SELECT i AS id, TIMESTAMPTZ '2024-05-05 17:40:00+00' AS called, "
@@ -216,3 +218,21 @@ def test_what_others_rename_meanwhile_opens_no_table_of_an_older_picture(
         lake.admin(statement)
     assert "[table_changing" in outcome.error
     assert b"ALPHA" not in outcome.sent
+
+
+@pytest.mark.parametrize("read", ["SELECT * FROM lab.closed", "UPDATE lab.closed SET id = 1 RETURNING *"])
+def test_a_statement_that_waited_for_its_turn_does_not_meet_another_table(
+    lake: Served, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    engine = lake.service.engine
+    session = engine.session(Principal("wil", "writer", roles=("writer", "analyst"), attributes={"region": "north"}))
+    for statement in SWAP:
+        lake.admin(statement)
+    plan = engine.plan(Request(read, session))
+    for statement in SWAP:
+        lake.admin(statement)
+    monkeypatch.setattr(engine, "_fresh", lambda plan, *_: plan)  # between the last look at a plan and its turn
+    with pytest.raises(errors.Unavailable, match="changed while the statement waited"):
+        engine.execute(plan).fetchall()
+    session.close()
+    assert lake.admin("SELECT count(*) FROM lab.closed WHERE id = 1") == [(1,)]
