@@ -153,7 +153,7 @@ def drop(target: Target, name: str, row_filter: bool, as_json: bool) -> None:
 @policy.command(cls=Command)
 @click.argument("sql", required=False)
 @click.option("--role", metavar="ROLE", help="As this role. [default: one's own]")
-@click.option("--user", "user_name", metavar="NAME", help="As this user, in their first role or in the one named.")
+@click.option("--for-user", "user_name", metavar="NAME", help="As this user, in their first role or in the one named.")
 @click.option("--object", "about", metavar="OBJECT", help="About this table or column, such as column:people.email.")
 @on_a_lake
 def explain(
@@ -163,7 +163,7 @@ def explain(
 
     \b
       neurolake policy explain "SELECT * FROM people" --role analyst
-      neurolake policy explain --object column:people.email --user ann
+      neurolake policy explain --object column:people.email --for-user ann
     """
     with target.open() as lake:
         print_rows(lake.call("explain_policy", sql, role, user_name, about), as_json)

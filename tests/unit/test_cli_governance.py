@@ -114,6 +114,10 @@ def test_grants_policies_and_the_catalog_from_end_to_end(command: Run) -> None:
     explained = command("policy", "explain", "SELECT * FROM people", "--role", "analyst")
     assert "partial" in explained.out
     assert explained.code == 0
+    explained = command("policy", "explain", "--object", "column:people.email", "--role", "analyst")
+    assert (explained.code, "partial" in explained.out) == (0, True)
+    unknown = command("policy", "explain", "--object", "people", "--for-user", "nobody")
+    assert (unknown.code, "nobody" in unknown.err) == (1, True)
     assert command("policy", "drop", "own", "--filter").code == 0
     assert command("policy", "drop", "own").code == 1
     assert command("policy", "revoke", "read", "people", "analyst").code == 0
