@@ -185,7 +185,7 @@ class SourceFailed(NeuroLakeError):
     """Data could not be read: the storage, the format or the contents are at fault."""
 
     code = "source_failed"
-    narrower = frozenset(("scan_incomplete",)) | frozenset(
+    narrower = frozenset(("host_key", "scan_incomplete")) | frozenset(
         f"source_{what}"
         for what in (
             "bucket_missing", "changed", "changed_columns", "credentials", "denied", "empty", "missing", "truncated",

@@ -267,9 +267,9 @@ class GeneralStorage:
 
 def _class_of(scheme: str) -> Any:
     if scheme in ("sftp", "ssh"):  # not what another package registers: sshfs reads no ranges
-        from fsspec.implementations.sftp import SFTPFileSystem
+        from neurolake.sources.sftp import KnownSFTP
 
-        return SFTPFileSystem
+        return KnownSFTP
     from fsspec.registry import get_filesystem_class
 
     return get_filesystem_class(scheme)

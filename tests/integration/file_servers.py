@@ -11,6 +11,8 @@ from pathlib import Path
 
 USER = "keeper"
 PASSWORD = "a-test-password"
+KNOWN_HOSTS = "known_hosts"
+"""Beside the folder: the SFTP server's host key."""
 NO_LISTING = "no-listing"
 """While a file of this name is in the folder, the SFTP server lists none."""
 NO_REMOVAL = "no-removal"
@@ -55,13 +57,16 @@ def sftp(folder: Path) -> None:
             super().remove(path)
 
     async def serve() -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
         server = await asyncssh.create_server(
             Door,
             "127.0.0.1",
             0,
-            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            server_host_keys=[key],
             sftp_factory=lambda channel: Files(channel, chroot=str(folder).encode()),
         )
+        known = f"[127.0.0.1]:{server.get_port()} {key.export_public_key().decode()}"
+        folder.with_name(KNOWN_HOSTS).write_text(known)
         print(server.get_port(), flush=True)
         await server.wait_closed()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_servers import NO_LISTING, NO_REMOVAL, PASSWORD, USER, serving
+from file_servers import KNOWN_HOSTS, NO_LISTING, NO_REMOVAL, PASSWORD, USER, serving
 from storage import S3Server, unique
 
 import neurolake
@@ -31,7 +31,7 @@ def place(request: pytest.FixtureRequest, served: Path, tmp_path: Path) -> Itera
         first.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS m FROM range(130000) r(i)").close()
     if request.param == "sftp":
         with serving("sftp", served) as port:
-            yield _set(home, f"sftp://127.0.0.1:{port}", "/keep/sales", username=USER, password=PASSWORD)
+            yield _sftp(home, port, "/keep/sales")
     elif request.param == "webdav":
         with serving("webdav", served) as port:
             reached = {"base_url": f"http://127.0.0.1:{port}", "username": USER, "password": PASSWORD}
@@ -41,6 +41,11 @@ def place(request: pytest.FixtureRequest, served: Path, tmp_path: Path) -> Itera
         bucket = unique("general")
         server.put(bucket, "here", b"1")
         yield _set(home, f"s3://{bucket}", "/sales", driver="fsspec", **server.settings())
+
+
+def _sftp(home: Path, port: int, folder: str = "/keep", **values: str) -> str:
+    given = {"username": USER, "password": PASSWORD, "known_hosts": str(home.with_name(KNOWN_HOSTS)), **values}
+    return _set(home, f"sftp://127.0.0.1:{port}", folder, **given)
 
 
 def _set(home: Path, prefix: str, folder: str, **values: str) -> str:
@@ -85,8 +90,7 @@ class TestOfAFileServer:
             first.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
         if request.param == "sftp":
             with serving("sftp", served) as port:
-                given = {"username": USER, "password": PASSWORD}
-                yield _set(tmp_path / "lake", f"sftp://127.0.0.1:{port}", "/keep", **given)
+                yield _sftp(tmp_path / "lake", port)
             return
         with serving("webdav", served) as port:
             given = {"base_url": f"http://127.0.0.1:{port}", "username": USER, "password": PASSWORD}
@@ -120,7 +124,7 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, served: Pat
     with neurolake.connect(tmp_path / "lake") as first:
         first.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
     with serving("sftp", served) as port:
-        place = _set(tmp_path / "lake", f"sftp://127.0.0.1:{port}", "/keep", username=USER, password=PASSWORD)
+        place = _sftp(tmp_path / "lake", port)
         with neurolake.connect(tmp_path / "lake", storage_retries=0) as lake:
             snapshot = lake.backups.at(place).create()
             (served / NO_LISTING).touch()
@@ -136,7 +140,7 @@ def test_a_server_that_lets_nothing_go_keeps_it_all(tmp_path: Path, served: Path
     with neurolake.connect(tmp_path / "lake") as first:
         first.sql("CREATE TABLE t AS SELECT range AS i FROM range(1000)").close()
     with serving("sftp", served) as port:
-        place = _set(tmp_path / "lake", f"sftp://127.0.0.1:{port}", "/keep", username=USER, password=PASSWORD)
+        place = _sftp(tmp_path / "lake", port)
         with neurolake.connect(tmp_path / "lake", snapshot_keep_last=1, **KEEP_ONE) as lake:
             backups = lake.backups.at(place)
             (served / NO_REMOVAL).touch()
@@ -161,3 +165,48 @@ def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(errors.SourceFailed) as caught:
             lake.backups.at("sftp://127.0.0.1:1/x").create()
         assert caught.value.code == "source_unreachable"
+
+
+class TestHostKeys:
+    def lake(self, tmp_path: Path) -> neurolake.Lake:
+        return neurolake.connect(tmp_path / "lake", storage_retries=0)
+
+    def test_a_server_that_is_not_known_gets_no_login(self, tmp_path: Path, served: Path) -> None:
+        self.lake(tmp_path).close()
+        with serving("sftp", served) as port:
+            (tmp_path / KNOWN_HOSTS).write_text("")
+            place = _sftp(tmp_path / "lake", port)
+            with self.lake(tmp_path) as lake, pytest.raises(errors.SourceFailed, match="SHA256:") as caught:
+                lake.backups.at(place).create()
+            assert caught.value.code == "host_key"
+        assert not list(served.iterdir())
+
+    def test_one_with_another_key_gets_none_either(self, tmp_path: Path, served: Path) -> None:
+        self.lake(tmp_path).close()
+        with serving("sftp", served) as port:
+            mine = (tmp_path / KNOWN_HOSTS).read_text()
+            with serving("sftp", served) as other:
+                others = (tmp_path / KNOWN_HOSTS).read_text().replace(str(other), str(port))
+            assert mine != others
+            (tmp_path / KNOWN_HOSTS).write_text(others)
+            place = _sftp(tmp_path / "lake", port)
+            with self.lake(tmp_path) as lake, pytest.raises(errors.SourceFailed, match="not the one") as caught:
+                lake.backups.at(place).create()
+            assert caught.value.code == "host_key"
+
+    def test_any_is_taken_where_the_settings_say_so(self, tmp_path: Path, served: Path) -> None:
+        self.lake(tmp_path).close()
+        with serving("sftp", served) as port:
+            (tmp_path / KNOWN_HOSTS).write_text("")
+            place = _sftp(tmp_path / "lake", port, host_key_policy="auto_add")
+            with self.lake(tmp_path) as lake:
+                assert whole(lake, place, lake.backups.at(place).create())
+
+    def test_a_file_of_keys_that_is_not_there(self, tmp_path: Path, served: Path) -> None:
+        self.lake(tmp_path).close()
+        with serving("sftp", served) as port:
+            (tmp_path / KNOWN_HOSTS).unlink()
+            place = _sftp(tmp_path / "lake", port)
+            with self.lake(tmp_path) as lake, pytest.raises(errors.InvalidRequest, match="known_hosts") as caught:
+                lake.backups.at(place).create()
+            assert caught.value.code == "storage_invalid"

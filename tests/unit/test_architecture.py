@@ -202,7 +202,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
      ("argon2", ("neurolake.governance",)), ("jwt", ("neurolake.governance.oidc",)),
      ("cryptography", ("flight.tls", "neurolake.backup.sealing")),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
-     ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)),
+     ("sqlite3", ("neurolake.catalog.store",)), ("obstore", ("neurolake.sources",)), ("fsspec", ("neurolake.sources",)), ("paramiko", ("neurolake.sources.sftp",)),
      ("sqlglot", ("neurolake.sql", "neurolake.optimizer")), ("click", ("neurolake.cli",)),
      ("rich", ("neurolake.cli", "neurolake.formats")),
      ("adbc_driver_manager", ("neurolake.adbc", "neurolake.quickstart")), ("pyarrow.flight", ("flight",))],
