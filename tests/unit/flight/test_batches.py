@@ -50,7 +50,8 @@ class TestPlain:
 
     @given(kind=types())
     def test_a_plain_schema_is_itself(self, kind: pa.DataType) -> None:
-        schema = pa.schema([pa.field("x", kind, nullable=False, metadata={"k": "v"})], metadata={"a": "b"})
+        field = pa.field("x", kind, nullable=pa.types.is_null(kind), metadata={"k": "v"})
+        schema = pa.schema([field], metadata={"a": "b"})
         assert plain_schema(schema) is schema
 
     def test_names_nullability_and_metadata_stay(self) -> None:
