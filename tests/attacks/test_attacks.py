@@ -81,11 +81,11 @@ def canonical(outcome: Outcome) -> tuple[object, ...]:
     return rows, outcome.error
 
 
-def compare(wires: tuple[Wire, Wire], sql: str) -> tuple[Outcome, Outcome]:
-    """Run it on both lakes; nothing hidden may come out of either."""
+def compare(wires: tuple[Wire, Wire], sql: str, before: str = "") -> tuple[Outcome, Outcome]:
+    """Run it on both lakes; nothing hidden may come out of either. `before`: what the same user has said already."""
     outcomes = tuple(attempt(wire, sql) for wire in wires)
     for outcome, number in zip(outcomes, NUMBERS, strict=True):
-        assert_nothing_hidden(outcome, sql, number)
+        assert_nothing_hidden(outcome, f"{before}\n{sql}", number)
     if sql.lstrip().upper().startswith("BEGIN"):
         for wire in wires:
             attempt(wire, "ROLLBACK")

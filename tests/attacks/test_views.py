@@ -72,8 +72,8 @@ def differing(wires: tuple[Wire, Wire], statements: tuple[str, ...]) -> list[obj
     for wire in wires:
         attempt(wire, "BEGIN")
     different: list[object] = []
-    for sql in statements:
-        first, second = compare(wires, sql)
+    for place, sql in enumerate(statements):
+        first, second = compare(wires, sql, "\n".join(statements[:place]))
         if canonical(first) != canonical(second):
             different.append((sql, canonical(first), canonical(second)))
     for wire in wires:

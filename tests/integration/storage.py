@@ -117,7 +117,7 @@ class S3Server:
         access.write_text(json.dumps({"identities": _identities()}))
         command = [
             _weed(), "server", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-            "-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=0", "-volume.preStopSeconds=0",
+            "-master.telemetry=false", "-master.volumeSizeLimitMB=32", "-volume.max=0", "-volume.preStopSeconds=0",
             f"-master.port={ports[0]}", f"-master.port.grpc={ports[1]}",
             f"-volume.port={ports[2]}", f"-volume.port.grpc={ports[3]}",
             f"-filer.port={ports[4]}", f"-filer.port.grpc={ports[5]}", f"-filer.localSocket={self.folder / 'f.sock'}",

@@ -73,7 +73,7 @@ def test_flight_and_pyarrows_flight_live_side_by_side(bin_folder: Path, tmp_path
 
 
 def test_its_requirements_are_met_and_fit_together(bin_folder: Path, tmp_path: Path) -> None:
-    assert "No broken requirements found" in run(bin_folder / "python", "-m", "pip", "check", cwd=tmp_path)
+    run(bin_folder / "python", "-m", "pip", "check", cwd=tmp_path)
 
 
 def test_the_command_works(bin_folder: Path, tmp_path: Path) -> None:

@@ -93,10 +93,9 @@ def typed(draw: st.DrawFn, depth: int = 2) -> tuple[str, st.SearchStrategy[str]]
     if shape == "map":
         key = draw(st.sampled_from(sorted(LEAVES.keys() - NO_KEYS)))
         kind = f"MAP({key}, {inner})"
-        return kind, st.lists(some, max_size=len(LEAVES[key])).map(
-            lambda parts: (
-                f"CAST(MAP([{', '.join(LEAVES[key][: len(parts)])}]::{key}[], [{', '.join(parts)}]) AS {kind})"
-            )
+        keys = [f"({one})::{key}" for one in LEAVES[key]]
+        return kind, st.lists(some, max_size=len(keys)).map(
+            lambda parts: f"CAST(MAP([{', '.join(keys[: len(parts)])}]::{key}[], [{', '.join(parts)}]) AS {kind})"
         )
     other, others = draw(typed(depth - 1))
     more = st.none().map(lambda _: f"CAST(NULL AS {other})") | others
