@@ -232,11 +232,15 @@ def run(path: str | Path, flags: Mapping[str, Any]) -> int:
         _announce(service)
         stopped.wait()
     finally:
-        ended = service.stop()
+        code, problem = 0, "a client neither reads its answer nor leaves: its connection is cut"
+        try:
+            ended = service.stop()
+        except errors.NeuroLakeError as error:
+            ended, code, problem = False, 1, f"the lake was not closed as it should be: {error}"
         if not ended:
-            logger.warning("a client neither reads its answer nor leaves: its connection is cut")
+            logger.warning(problem)
             logging.shutdown()
-            os._exit(0)  # everything is closed and written; the interpreter's own end would wait for that client
+            os._exit(code)  # what could be written is; the interpreter's own end would wait for that client
     return 0
 
 
