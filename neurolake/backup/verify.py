@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from neurolake import errors
 from neurolake._duckdb import DUCKDB_VERSION, Instance, InstanceOptions
@@ -32,6 +32,7 @@ __all__ = ["Finding", "seen_in", "verify", "wanted_of"]
 SAMPLE = 3
 """Files of each table that a quick verify reads."""
 _SUM = 1 << 64
+_File = TypeVar("_File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +91,13 @@ def _table(
 ) -> Finding:
     read = set(_sample(table)) if quick else {part.file for part in table.parts}
 
-    def look(part: Part) -> str | None:
-        check()
-        try:
-            repository.check_there(part)
-            if part.file in read:
-                _look_into(repository.fetch(part), table, part)
-                repository.release(part)
-        except errors.SourceFailed as problem:
-            if problem.code != "snapshot_corrupt":
-                raise
-            return problem.message
-        return None
+    def look(part: Part) -> None:
+        repository.check_there(part)
+        if part.file in read:
+            _look_into(repository.fetch(part), table, part)
+            repository.release(part)
 
-    problems = [problem for problem in pool.map(look, table.parts) if problem is not None]
-    return Finding(str(table.full_name), len(table.parts), table.rows, " ".join(problems) or None)
+    return Finding(str(table.full_name), len(table.parts), table.rows, _corrupt(pool, table.parts, look, check))
 
 
 def _external(
@@ -118,21 +111,32 @@ def _external(
 ) -> Finding:
     """The copies of one source's files: whether each is there, and has the bytes that were copied."""
 
-    def look(one: External) -> str | None:
+    def look(one: External) -> None:
+        repository.check_there(one)
+        if not quick:
+            repository.fetch(one)
+            repository.release(one)
+
+    return Finding(f"source {name}", len(copies), 0, _corrupt(pool, copies, look, check))
+
+
+def _corrupt(
+    pool: ThreadPoolExecutor, files: Sequence[_File], look: Callable[[_File], None], check: Callable[[], None]
+) -> str | None:
+    """Look at each file; what is wrong with those that are damaged, None where none is."""
+
+    def problem_of(file: _File) -> str | None:
         check()
         try:
-            repository.check_there(one)
-            if not quick:
-                repository.fetch(one)
-                repository.release(one)
+            look(file)
         except errors.SourceFailed as problem:
             if problem.code != "snapshot_corrupt":
                 raise
             return problem.message
         return None
 
-    problems = [problem for problem in pool.map(look, copies) if problem is not None]
-    return Finding(f"source {name}", len(copies), 0, " ".join(problems) or None)
+    problems = [problem for problem in pool.map(problem_of, files) if problem is not None]
+    return " ".join(problems) or None
 
 
 def _sample(table: TableEntry) -> Iterator[str]:

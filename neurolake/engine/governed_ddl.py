@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 FULL = rf"{NAME}(?:\s*\.\s*{NAME})*"
-_CREATE_AS = re.compile(
-    rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?TABLE\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{FULL})\s+AS\s+(?P<query>.*)\Z",
-    re.IGNORECASE | re.DOTALL,
+_MAKE = (
+    r"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?{made}\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
+    rf"(?P<name>{FULL})"
 )
+_MAKE_TABLE, _MAKE_VIEW = (_MAKE.replace("{made}", made) for made in ("TABLE", "VIEW"))
+_CREATE_AS = re.compile(rf"{_MAKE_TABLE}\s+AS\s+(?P<query>.*)\Z", re.IGNORECASE | re.DOTALL)
 _CREATE = re.compile(
-    rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?TABLE\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{FULL})\s*\((?P<columns>[^()]*(?:\([^()]*\)[^()]*)*)\)\s*\Z",
+    rf"{_MAKE_TABLE}\s*\((?P<columns>[^()]*(?:\([^()]*\)[^()]*)*)\)\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _COLUMN = re.compile(
@@ -36,8 +36,7 @@ _COLUMN = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CREATE_VIEW = re.compile(
-    rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<temporary>TEMP(?:ORARY)?\s+)?VIEW\s+(?P<missing>IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{FULL})\s*(?P<aliases>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\)\s*)?\bAS\b(?P<query>.*)\Z",
+    rf"{_MAKE_VIEW}\s*(?P<aliases>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\)\s*)?\bAS\b(?P<query>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _DROP = re.compile(rf"\s*DROP\s+(?P<kind>TABLE|VIEW)\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{FULL})\s*\Z", re.IGNORECASE)

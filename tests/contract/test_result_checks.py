@@ -16,6 +16,7 @@ import pytest
 import neurolake
 from contract.clients import failure_of
 from contract.conftest import serving, uri
+from contract.test_governed import Rows, Run, embedded
 from flight.service import Service
 from neurolake import errors
 from neurolake.cli import run as cli
@@ -50,9 +51,6 @@ CALL neurolake.grant('write', 'log', 'analyst');
 """
 COLUMNS = "id, remark, nested, pairs, document, bytes, label"
 
-Rows = list[tuple[Any, ...]]
-Run = Callable[..., Rows]
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -63,13 +61,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def owner(service: Service, sql: str) -> Rows:
     return service.engine.run(Request(sql, service.engine.session(OWNER))).fetchall()
-
-
-@contextmanager
-def embedded(service: Service) -> Iterator[Run]:
-    session = service.engine.session(service.engine.governance.principal("ann"))
-    yield lambda sql, values=None: service.engine.run(Request(sql, session, values)).fetchall()
-    session.close()
 
 
 @contextmanager
