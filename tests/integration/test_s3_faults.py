@@ -177,12 +177,13 @@ class TestReplacedObjects:
         assert len(old) == len(new)
         s3_server.put(bucket, "x.parquet", old)
         lake, source = lakeside(proxy.endpoint, driver=driver), f"'s3://{bucket}/x.parquet'"
-        swapped = threading.Event()
+        swapped, in_turn = threading.Event(), threading.Lock()
 
         def swap(_: Answer) -> None:
-            if not swapped.is_set():
-                swapped.set()
-                s3_server.put(bucket, "x.parquet", new)
+            with in_turn:  # or the other connections would fetch the rest while a slow server still stores the new one
+                if not swapped.is_set():
+                    s3_server.put(bucket, "x.parquet", new)
+                    swapped.set()
 
         proxy.inject(swap, when=lambda asked: asked.is_read and proxy.count(is_read) >= 3)
         error = lake.problem(f"SELECT min(v), max(v), sum(hash(w)) FROM {source}")
