@@ -12,10 +12,10 @@ import dataclasses
 import neurolake
 from benchmarks.pii import heldout, tuning
 from benchmarks.pii.corpus import Spec
-from benchmarks.pii.evaluate import Score, array, score
+from benchmarks.pii.evaluate import Score, array, log, score
 from neurolake.lake import EmbeddedLake
 from neurolake.pii import people
-from neurolake.pii.classify import classify
+from neurolake.pii.classify import DETECTOR, classify
 from neurolake.pii.kinds import KINDS, Kind
 from neurolake.pii.names import read
 from neurolake.pii.samples import of_column
@@ -59,6 +59,7 @@ def measure() -> tuple[Score, int]:
 
 if __name__ == "__main__":
     result, count = measure()
+    log({"names, clean": result}, f"{DETECTOR} without {count} phrases that are held-out names")
     print(
         f"{count} phrases taken out: precision {result.precision:.3f}, recall {result.recall:.3f}, F1 {result.f1:.3f}"
     )

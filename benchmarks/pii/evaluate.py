@@ -9,7 +9,7 @@ import platform
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from benchmarks.pii.corpus import Column
 from neurolake.pii import presidio
 from neurolake.pii.classify import DETECTOR
 
-__all__ = ["Score", "array", "main", "predictions", "score"]
+__all__ = ["Score", "array", "log", "main", "predictions", "score"]
 
 FOLDER = Path(__file__).parent
 LOG = FOLDER / "evaluations.jsonl"
@@ -170,7 +170,7 @@ def main(given: argparse.Namespace) -> int:
     text = report(scores, len(columns), given.part, time.perf_counter() - started)
     print(text)
     if part is heldout:
-        _log(scores[OURS])
+        log(scores[OURS])
     if given.markdown:
         _write(given.markdown, text)
     return 0
@@ -236,11 +236,12 @@ def _false_entities(ours: dict[str, Score]) -> set[str]:
     return {said for s in ours.values() for (_, said) in s.taken_for if said in known}
 
 
-def _log(ours: dict[str, Score]) -> None:
+def log(ours: Mapping[str, Score], detector: str = DETECTOR) -> None:
+    """Add an evaluation on the held-out part to the log of all of them."""
     entry = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "detector": DETECTOR,
+        "detector": detector,
         "f1": {label: round(s.f1, 4) for label, s in ours.items()},
         "false_positives": {label: round(s.false_positives, 4) for label, s in ours.items()},
     }
