@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -113,9 +114,16 @@ def modules() -> Iterator[tuple[str, Path]]:
 MODULES = dict(modules())
 
 
-def imports(path: Path) -> Iterator[Import]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The tree of a module; two dozen tests look at every one."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports(path: Path) -> tuple[Import, ...]:
     """What a module imports when it runs; what only type checkers read is left out."""
-    yield from _imports(ast.parse(path.read_text(encoding="utf-8")), lazy=False)
+    return tuple(_imports(parsed(path), lazy=False))
 
 
 def _imports(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
@@ -262,7 +270,7 @@ def test_only_the_boundary_catches_everything() -> None:
     broad = {
         name
         for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
         and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
@@ -316,6 +324,20 @@ print(*sorted(sys.modules), file=sys.stderr)
 """
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
         assert {"duckdb", "pyarrow", "sqlglot"}.isdisjoint(done.stderr.split())
+
+    def test_a_command_brings_no_frames(self, tmp_path: Path) -> None:
+        script = """
+import atexit, sys
+from neurolake.cli import main
+atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
+sys.argv = ["neurolake", "sql", "SELECT [i, NULL] AS a FROM range(3) r(i)"]
+main()
+"""
+        neurolake.connect(tmp_path / "lake").close()
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path / "lake"
+        )
+        assert "pandas" not in done.stderr.split()
 
 
 class TestProcedures:

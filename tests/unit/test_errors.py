@@ -19,10 +19,11 @@ def raised() -> Iterator[tuple[str, str]]:
     """Every (class, code) of these classes in the sources."""
     for path in PRODUCT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[2]) in UNTOLD:
-                for keyword in node.keywords:
-                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
-                        yield name, str(keyword.value.value)
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in UNTOLD:
+                    for keyword in node.keywords:
+                        if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                            yield name, str(keyword.value.value)
 
 
 @pytest.mark.parametrize(("name", "code"), sorted(set(raised())))

@@ -75,7 +75,7 @@ class TestLogin:
 
     def test_after_that_it_is_over(self, lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch) -> None:
         row = made(lake, expires="2h")
-        now = row["expires_at"].timestamp()
+        now = row["expires_at"].timestamp() + 1e-6  # it is told to the microsecond
         monkeypatch.setattr(pat.time, "time", lambda: now)
         assert refused(lake, row["token"]) == "token_expired"
 
