@@ -364,6 +364,18 @@ class SettingValues:
         reload="live",
     )
 
+    pii_ner: str = _row(
+        "",
+        "A folder with a spaCy pipeline of your own, whose people and addresses are one more kind of evidence for"
+        " scan_pii, and are hidden by redact_deep. Empty: none is used.",
+        reload="live",
+    )
+    pii_ner_required: bool = _row(
+        True,
+        "Whether a scan fails where that pipeline cannot be loaded. false: it goes on without, and the log says so.",
+        reload="live",
+    )
+
     history_rows_max: int = _row(
         100_000, "Statements kept in neurolake.queries; the oldest go first. 0: none.", reload="live"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurolake._duckdb import Cursor
 from neurolake.pii import people, presidio, shapes
@@ -13,7 +13,7 @@ from neurolake.pii.kinds import KINDS, Kind, Tier
 from neurolake.pii.names import Title, read
 from neurolake.pii.samples import Leaf
 
-__all__ = ["DETECTOR", "Verdict", "classify"]
+__all__ = ["DETECTOR", "Verdict", "classify", "placed"]
 
 DETECTOR = "neurolake-pii/2"
 """The version that findings carry: it changes when verdicts may."""
@@ -206,15 +206,19 @@ def _confirmed(found: Verdict) -> Verdict:
     """Ask Presidio about a few cells. It can only add: its check for a country may be older or narrower than ours."""
     share = presidio.share(found.entity, found.leaf.values)
     if share is None:
-        return _bounded(found, found.confidence, found.evidence)
+        return placed(found)
     raised = found.confidence + 0.03 * share
-    return _bounded(found, raised, f"{found.evidence}, presidio {share:.2f}")
+    return placed(replace(found, confidence=raised, evidence=f"{found.evidence}, presidio {share:.2f}"))
 
 
-def _bounded(found: Verdict, confidence: float, evidence: str) -> Verdict:
+def placed(found: Verdict) -> Verdict:
+    """The verdict as it is recorded: no surer than may be, its evidence with the place in a nested column."""
     place = f" in {found.leaf.path}" if found.leaf.nested else ""
-    return Verdict(
-        found.leaf, found.entity, round(min(0.99, confidence), 2), evidence + place, round(found.share, 3), found.said
+    return replace(
+        found,
+        confidence=round(min(0.99, found.confidence), 2),
+        evidence=found.evidence + place,
+        share=round(found.share, 3),
     )
 
 
@@ -230,11 +234,7 @@ def _of_presidio(leaf: Leaf, title: Title) -> Verdict | None:
         if (said := title.speaks_for(phrase)) and (
             share := presidio.share(entity, leaf.values) or 0
         ) >= SHAPE_NAMED_MIN:
-            return _bounded(
-                Verdict(leaf, entity, 0.7 + 0.2 * share, f"name, presidio {share:.2f}", share, said),
-                0.7 + 0.2 * share,
-                f"name, presidio {share:.2f}",
-            )
+            return placed(Verdict(leaf, entity, 0.7 + 0.2 * share, f"name, presidio {share:.2f}", share, said))
     return None
 
 

@@ -22,7 +22,7 @@ import pyarrow.types as pat
 from neurolake import errors, loading
 from neurolake.arrays import holds_text, with_texts
 from neurolake.governance.masks import HIDDEN, REDACTED
-from neurolake.pii import people, presidio, reading
+from neurolake.pii import ner, people, presidio, reading
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
 from neurolake.sources import relation
 from neurolake.sql.text import columns as listed
@@ -44,6 +44,12 @@ _CANDIDATE: Final = r"\p{Lu}|\d|\p{Ll}\s+\p{Ll}"
 _DIGIT: Final = frozenset("0123456789")
 _NATIVE: Final = frozenset(("EMAIL_ADDRESS", "URL", "PHONE_NUMBER", "DATE_TIME", "IP_ADDRESS", "CREDIT_CARD", "UUID"))
 """What the native expressions take out anyway, and Presidio need not be asked about."""
+
+_FAILURES: Final = (
+    errors.InvalidRequest, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
+    TimeoutError,
+)  # fmt: skip
+"""What the pipeline, and Presidio and what it uses, raise for a text that they cannot read."""
 
 Check = Callable[[], None]
 
@@ -79,22 +85,24 @@ def copy(
         activity: the statement that asked, which may be cancelled.
 
     Raises:
-        InvalidRequest: `redact_nothing`: there is nothing to redact, or a column is not there or holds no text.
+        InvalidRequest: `redact_nothing`: there is nothing to redact, or a column is not there or holds no text;
+            `ner_unusable`: the pipeline that `pii_ner` names cannot be used.
         AlreadyExists: there is a table of that name.
     """
     if name.fold() in engine.catalog.views:
         raise errors.NotSupported("A role's own view shows each role something else.", next_step="Copy its tables.")
     source = engine.catalog.sources.get(name.fold())
     read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
+    pipeline = ner.strict(engine)
     session = engine.session(principal)
     try:
         with reading.borrowed(engine, activity) as cursor:
             seen = cursor.bind(f"SELECT * FROM {read}")
             text, left_out = _divided(engine, name, seen.schema, columns)
             kept = [column for column in seen.names if column not in left_out]
-            check = _nothing if activity is None else activity.check
+            look = Look(pipeline, _nothing if activity is None else activity.check)
             with cursor.stream(f"SELECT {listed(kept)} FROM {read}", rows_per_batch=BATCH_ROWS) as raw:
-                shown = pa.RecordBatchReader.from_batches(raw.schema, _batches(cursor, raw, frozenset(text), check))
+                shown = pa.RecordBatchReader.from_batches(raw.schema, _batches(cursor, raw, frozenset(text), look))
                 rows = loading.load(engine, session, destination.sql(), shown)
     finally:
         session.close()
@@ -128,9 +136,17 @@ def _nothing() -> None:
     pass
 
 
-def _batches(
-    cursor: Cursor, rows: pa.RecordBatchReader, text: Collection[str], check: Check
-) -> Iterator[pa.RecordBatch]:
+class Look(NamedTuple):
+    """Who is asked about a cell beside the lists and Presidio, and what raises where somebody has stopped the copy."""
+
+    pipeline: ner.Pipeline | None = None
+    check: Check = _nothing
+
+
+ALONE: Final = Look()
+
+
+def _batches(cursor: Cursor, rows: pa.RecordBatchReader, text: Collection[str], look: Look) -> Iterator[pa.RecordBatch]:
     while True:
         try:
             batch = rows.read_next_batch()
@@ -139,18 +155,18 @@ def _batches(
         except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
             raise cursor.stream_problem(error) from None
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield _redacted(batch.slice(start, BATCH_ROWS), text, check)
+            yield _redacted(batch.slice(start, BATCH_ROWS), text, look)
 
 
-def _redacted(batch: pa.RecordBatch, text: Collection[str], check: Check) -> pa.RecordBatch:
+def _redacted(batch: pa.RecordBatch, text: Collection[str], look: Look) -> pa.RecordBatch:
     arrays = [
-        with_texts(column, partial(redacted, check=check)) if name in text else column
+        with_texts(column, partial(redacted, look=look)) if name in text else column
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
-def redacted(text: pa.Array, check: Check = _nothing) -> pa.Array:
+def redacted(text: pa.Array, look: Look = ALONE) -> pa.Array:
     """What is left of an array of texts; bytes, which nobody reads, become NULL.
 
     >>> redacted(pa.array(["Anna Nowak, NINO AB 12 34 56 C, left at the door", None])).to_pylist()
@@ -161,18 +177,20 @@ def redacted(text: pa.Array, check: Check = _nothing) -> pa.Array:
     mask = pc.fill_null(pc.match_substring_regex(text, _CANDIDATE), False)
     if pc.any(mask).as_py():
         found = text.filter(mask).dictionary_encode()
-        shown = pa.array([_cell(cell, check) for cell in found.dictionary.to_pylist()], text.type)
+        shown = pa.array([_cell(cell, look) for cell in found.dictionary.to_pylist()], text.type)
         text = pc.replace_with_mask(text, mask, shown.take(found.indices))
     return pc.replace_substring_regex(text, "|".join(REDACTED), HIDDEN)
 
 
-def _cell(text: str, check: Check) -> str | None:
+def _cell(text: str, look: Look) -> str | None:
     """One text without the names and what Presidio finds in it; None where that cannot be told."""
-    check()
+    look.check()
     if len(text) > CHARACTERS_MAX:
         return None
-    with suppress(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, TimeoutError):
+    with suppress(*_FAILURES):
         found = [*people.spans(text)]
+        if look.pipeline is not None:
+            found += [(span.start, span.end) for span in look.pipeline.spans([text])[0]]
         if not _DIGIT.isdisjoint(text):
             found += presidio.spans(text, _NATIVE)
         return _without(text, found)

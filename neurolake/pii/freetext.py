@@ -14,7 +14,7 @@ from neurolake.pii.inside import CHECKS, INSIDE
 from neurolake.pii.samples import Leaf
 from neurolake.sql.text import literal, quote
 
-__all__ = ["ENTITY", "SECRETS_OF_TEXT", "sparse", "whole"]
+__all__ = ["ENTITY", "SECRETS_OF_TEXT", "is_text", "sparse", "whole"]
 
 ENTITY = "FREE_TEXT"
 """What a column of text with personal data here and there is called: a policy on it redacts within the cell."""
@@ -26,7 +26,8 @@ SECRETS_OF_TEXT = "|".join(f"(?:{pattern})" for pattern in INSIDE.values())
 """One expression for all of it, which a redaction replaces."""
 
 
-def _is_text(leaf: Leaf) -> bool:
+def is_text(leaf: Leaf) -> bool:
+    """Whether a leaf's cells are running text."""
     if leaf.type != "text" or not leaf.values:
         return False
     some = leaf.values[:100]
@@ -39,7 +40,7 @@ def _is_text(leaf: Leaf) -> bool:
 def sparse(cursor: Cursor, leaves: Sequence[Leaf], verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Look into the text of a sample; one verdict for each column of text that holds any personal data."""
     known = {verdict.leaf for verdict in verdicts}
-    texts = [leaf for leaf in leaves if leaf not in known and _is_text(leaf)]
+    texts = [leaf for leaf in leaves if leaf not in known and is_text(leaf)]
     if not texts:
         return []
     rows = [(place, value) for place, leaf in enumerate(texts) for value in leaf.values]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neurolake.governance.facts import Finding
-from neurolake.pii import classify, custom, reading, samples
+from neurolake.pii import classify, custom, named, ner, reading, samples
 from neurolake.pii.classify import DETECTOR, Verdict
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
 from neurolake.pii.freetext import sparse, whole
@@ -64,16 +64,20 @@ def scan(
 
     Raises:
         NotFound: there is no such table.
+        InvalidRequest: `recogniser_invalid`, `ner_unusable`: what the settings name cannot be used.
         Unavailable: it was replaced or altered meanwhile.
     """
     before = reading.identity(engine, name)
     seen = _files_seen(engine, name) if only_new else None
     sample = reading.read(engine, name, seen, activity)
     leaves = samples.leaves(sample.rows)
-    kinds = custom.load(engine)
+    kinds, pipeline = custom.load(engine), ner.of(engine)
+    check = activity.check if activity else lambda: None
     with reading.borrowed(engine, activity) as cursor:
-        verdicts = classify.classify(cursor, leaves, kinds, activity.check if activity else lambda: None)
+        verdicts = classify.classify(cursor, leaves, kinds, check)
         verdicts += sparse(cursor, leaves, verdicts)
+    if pipeline is not None:
+        verdicts += named.verdicts(pipeline, leaves, verdicts, check)
     findings = findings_of(name, verdicts)
     if full:
         with reading.borrowed(engine, activity) as cursor:

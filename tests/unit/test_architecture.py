@@ -206,7 +206,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 @pytest.mark.parametrize(
     ("library", "allowed"),
-    [("presidio_analyzer", ("neurolake.pii",)), ("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()),
+    [("presidio_analyzer", ("neurolake.pii",)), ("spacy", ("neurolake.pii.ner",)),
+     ("duckdb", ("neurolake._duckdb",)), ("_duckdb", ()),
      ("argon2", ("neurolake.governance",)), ("jwt", ("neurolake.governance.oidc",)),
      ("cryptography", ("flight.tls", "neurolake.backup.sealing")),
      ("prometheus_client", ("neurolake.observe", "flight")), ("google.protobuf", ("flight.protocol",)),
