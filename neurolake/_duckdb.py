@@ -368,11 +368,6 @@ class Cursor:
         except duckdb.Error:
             self._left.append(name)
 
-    def progress(self) -> float | None:
-        """How much of the running statement is done, 0 to 1; None where the engine cannot tell."""
-        percent = float(self._raw.query_progress())
-        return None if percent < 0 else percent / 100
-
     def interrupt(self) -> None:
         """End the running statement, from any thread. A no-op on an idle cursor."""
         if (raw := self._raw) is not None:

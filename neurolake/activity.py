@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from neurolake import errors
@@ -23,6 +23,60 @@ class Feed(Protocol):
 
     def stop(self) -> None:
         """Wait no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one step of a long piece of work is.
+
+    Attributes:
+        name: what is being done.
+        bytes_done: of files that were written, read or copied.
+        bytes_total: of all of them; None where that is known only at the end.
+        rows_done, rows_total: rows that were gone through; 0 of 0 where bytes say how far it is.
+    """
+
+    name: str
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    rows_done: int = 0
+    rows_total: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """How much of it is done, 0 to 1; None where nobody can tell."""
+        done, total = (self.rows_done, self.rows_total) if self.rows_total else (self.bytes_done, self.bytes_total)
+        return min(1.0, done / total) if total else None
+
+
+class Steps:
+    """What a long piece of work says of itself while it goes on, and whoever shows it looks at. Thread-safe.
+
+    >>> steps = Steps()
+    >>> steps.begin("reading files", bytes_total=200)
+    >>> steps.add(bytes=50)
+    >>> steps.now().share
+    0.25
+    """
+
+    def __init__(self) -> None:
+        self._step: Step | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, name: str, *, bytes_total: int | None = None, rows_total: int = 0) -> None:
+        """The next step begins."""
+        with self._lock:
+            self._step = Step(name, bytes_total=bytes_total, rows_total=rows_total)
+
+    def add(self, *, bytes: int = 0, rows: int = 0) -> None:
+        """So much more of the step is done."""
+        with self._lock:
+            if (step := self._step) is not None:
+                self._step = replace(step, bytes_done=step.bytes_done + bytes, rows_done=step.rows_done + rows)
+
+    def now(self) -> Step | None:
+        """The step that is being done; None before the first."""
+        return self._step
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +105,8 @@ class Activity:
     """What was decided about it, for a governed role."""
     personal: dict[str, set[str]] = field(default_factory=dict)
     """The kinds of personal data that its rows turned out to hold, by column."""
+    steps: Steps | None = None
+    """How far it is, where it is one that knows."""
 
     def use(self, cursor: Cursor, phase: str) -> None:
         """Note the cursor that works for this statement now, so that stopping reaches it.

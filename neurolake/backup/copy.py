@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from neurolake.backup.faults import reached
 from neurolake.backup.folder import mapped
-from neurolake.backup.manifest import Manifest
+from neurolake.backup.manifest import External, Manifest, Part
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
@@ -27,19 +27,24 @@ def copy(source: Repository, target: Repository, manifest: Manifest, check: Call
     with target.in_use("create"):
         reached("create.begun")
         there, bytes_new = target.sizes(), 0
+        lacking = [part for part in _once(manifest) if there.get(part.file) != part.bytes]
+        target.steps.begin(f"copying to {target.location}", bytes_total=sum(part.bytes for part in lacking))
         with mapped(staging):
             staging.mkdir(parents=True, mode=0o700)
         try:
-            for part in {part.file: part for part in manifest.stored()}.values():
+            for part in lacking:
                 check()
-                if there.get(part.file) == part.bytes:
-                    continue
                 made = staging / part.file
                 with mapped(staging):
                     shutil.copyfile(source.fetch(part), made)
                 source.release(part)
                 bytes_new += part.bytes * target.add(made, part.file, part.bytes)
+                target.steps.add(bytes=part.bytes)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         target.publish(manifest)
     return bytes_new
+
+
+def _once(manifest: Manifest) -> list[Part | External]:
+    return list({part.file: part for part in manifest.stored()}.values())

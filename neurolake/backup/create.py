@@ -117,7 +117,10 @@ def _within(
     salt = before.salt if before is not None else secrets.randbits(63)
     writer = Writer(cursor, repository, salt, threads_of(engine.settings), check, reuse=reuse)
     try:
-        entries = [_entry(writer, table, before, with_rows=kind != "schema") for table in chosen]
+        pairs = [(table, before.table(table.full_name) if before is not None else None) for table in chosen]
+        if kind != "schema":
+            writer.begin(pairs)
+        entries = [_entry(writer, table, was, with_rows=kind != "schema") for table, was in pairs]
     finally:
         writer.close()
     return Manifest(
@@ -130,9 +133,9 @@ def _within(
     )  # fmt: skip
 
 
-def _entry(writer: Writer, table: TableDefinition, before: Manifest | None, *, with_rows: bool) -> TableEntry:
+def _entry(writer: Writer, table: TableDefinition, before: TableEntry | None, *, with_rows: bool) -> TableEntry:
     if with_rows:
-        return writer.table(table, before.table(table.full_name) if before is not None else None)
+        return writer.table(table, before)
     return TableEntry(
         table.schema, table.name, table.sql, table.after, table.columns, PART_ROWS, (), table.needs, table.key
     )

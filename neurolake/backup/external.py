@@ -63,12 +63,14 @@ def with_external(
         staging.mkdir(parents=True, mode=0o700)
     external: list[External] = []
     bytes_new = manifest.bytes_new
+    repository.steps.begin("copying files of sources")
     try:
         for source in engine.catalog.sources.values():
             for path, pieces in _files(engine, source):
                 made = staging / secrets.token_hex(8)
                 copied = _copied(made, source, path, pieces, check)
                 bytes_new += copied.bytes * repository.add(made, copied.file, copied.bytes, trusting=reuse)
+                repository.steps.add(bytes=copied.bytes)
                 external.append(copied)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -163,12 +165,14 @@ def put_back(
             with suppress(errors.NeuroLakeError):
                 files.remove(key)
 
+    repository.steps.begin("putting files of sources back", bytes_total=sum(one.bytes for one in manifest.external))
     try:
         for one in manifest.external:
             check()
             key = f"{_folder(one.name)}/{_safe(one.path)}"
             put.append(key)
             _put(repository, files, one, key)
+            repository.steps.add(bytes=one.bytes)
         files.settle()
     except BaseException:
         undo()

@@ -125,6 +125,7 @@ class _Reading:
         writer = PartWriter(
             self._repository, threads_of(self._engine.settings), self._check, reuse=self._asked.reuse, said=said
         )
+        self._repository.steps.begin("writing what the role sees")
         try:
             entries = [entry for name in names if (entry := self._table(name, writer)) is not None]
         finally:

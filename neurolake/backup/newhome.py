@@ -11,6 +11,7 @@ from typing import Any
 
 from neurolake import errors
 from neurolake._duckdb import Instance, InstanceOptions
+from neurolake.activity import Steps
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Manifest
 from neurolake.backup.metadata import write_metadata
@@ -26,7 +27,12 @@ __all__ = ["restore_home"]
 
 
 def restore_home(
-    asked: Restoring, folder: Path, paths: Mapping[str, Path], options: InstanceOptions, check: Callable[[], None]
+    asked: Restoring,
+    folder: Path,
+    paths: Mapping[str, Path],
+    options: InstanceOptions,
+    check: Callable[[], None],
+    steps: Steps,
 ) -> Restored:
     """Make a home that holds what was asked for.
 
@@ -50,7 +56,7 @@ def restore_home(
         folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.restoring")
     try:
-        done = _fill(asked, part, paths, options, check)
+        done = _fill(asked, part, paths, options, check, steps)
         check()
         with mapped(folder):
             fsync_dir(part)
@@ -73,7 +79,12 @@ def _clear(folder: Path) -> None:
 
 
 def _fill(
-    asked: Restoring, part: Path, paths: Mapping[str, Path], options: InstanceOptions, check: Callable[[], None]
+    asked: Restoring,
+    part: Path,
+    paths: Mapping[str, Path],
+    options: InstanceOptions,
+    check: Callable[[], None],
+    steps: Steps,
 ) -> Restored:
     with Home.init(part) as home:
         instance = _instance(home, options)
@@ -82,7 +93,7 @@ def _fill(
             catalog = Catalog(store)
             Outbox(instance, catalog)  # makes what a lake's database must have
             cursor = instance.cursor()
-            done = in_transaction(cursor, lambda: restore_into(cursor, asked, paths, check))
+            done = in_transaction(cursor, lambda: restore_into(cursor, asked, paths, check, steps))
             cursor.close()
             instance.checkpoint()
             if asked.everything:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from neurolake import errors
+from neurolake.activity import Steps
 from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import External, Manifest, Part, in_order
@@ -102,10 +103,14 @@ class Repository:
 
     Args:
         throttle: waits until a file of so many bytes may be brought in.
+        steps: told how far the work is.
     """
 
-    def __init__(self, files: Files, throttle: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(
+        self, files: Files, throttle: Callable[[int], None] = lambda size: None, steps: Steps | None = None
+    ) -> None:
         self.files = files
+        self.steps = steps or Steps()
         self._throttle = throttle
         self.location = files.location
         self.unread: dict[str, errors.NeuroLakeError] = {}

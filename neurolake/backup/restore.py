@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,17 +13,20 @@ from neurolake._duckdb import CATALOG
 from neurolake.backup import rename
 from neurolake.backup.encodings import decode
 from neurolake.backup.faults import reached
-from neurolake.backup.manifest import Column, Manifest, Statement, TableEntry
+from neurolake.backup.manifest import Column, Manifest, Part, Statement, TableEntry
 from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, literal, quote
 from neurolake.sql.types import parse_type
 
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
+    from neurolake.activity import Steps
     from neurolake.backup.repository import Repository
 
 __all__ = ["Restored", "Restoring", "chosen_tables", "restore_into", "select_of"]
 
 Check = Callable[[], None]
+INSERT_ROWS = 2_000_000
+"""After so many rows of a table it is looked whether to go on, and said how far it is."""
 _FOUND_BY = {
     kind: f"SELECT 1 FROM {function}() WHERE database_name = ? AND schema_name = ? AND {column} = ?"
     for kind, function, column in (
@@ -128,6 +131,9 @@ def fetch_all(repository: Repository, tables: Iterable[TableEntry], check: Check
     Raises:
         SourceFailed: `snapshot_corrupt`; it says which tables are damaged and which are whole.
     """
+    tables = tuple(tables)
+    sizes = {part.file: part.bytes for table in tables for part in table.parts}
+    repository.steps.begin("reading files", bytes_total=sum(sizes.values()))
     paths: dict[str, Path] = {}
     damaged: dict[Name, errors.SourceFailed] = {}
     whole = []
@@ -137,6 +143,7 @@ def fetch_all(repository: Repository, tables: Iterable[TableEntry], check: Check
                 check()
                 if part.file not in paths:
                     paths[part.file] = repository.fetch(part)
+                    repository.steps.add(bytes=part.bytes)
         except errors.SourceFailed as problem:
             if problem.code != "snapshot_corrupt":
                 raise
@@ -180,13 +187,14 @@ def _stored(column: Column) -> str:
     return f"list_extract([{name}], 1)" if nested else name
 
 
-def restore_into(cursor: Cursor, asked: Restoring, paths: Mapping[str, Path], check: Check) -> Restored:
+def restore_into(cursor: Cursor, asked: Restoring, paths: Mapping[str, Path], check: Check, steps: Steps) -> Restored:
     """Make everything inside the cursor's open transaction.
 
     Raises:
         AlreadyExists: `restore_exists`: a name is taken, and nothing may be replaced.
     """
     done = Restored()
+    steps.begin("writing tables", bytes_total=sum(table.bytes for table in asked.tables))
     moves = _moves(asked)
     _make_schemas(cursor, asked)
     _refuse_taken(cursor, asked, done)
@@ -194,7 +202,7 @@ def restore_into(cursor: Cursor, asked: Restoring, paths: Mapping[str, Path], ch
         _make(cursor, statement, asked, moves, done)
     for table in asked.tables:
         check()
-        _table(cursor, table, asked, moves, paths, done)
+        _table(cursor, table, asked, moves, paths, done, check, steps)
         reached("restore.table")
     _make_what_refers(cursor, asked, moves, done)
     return done
@@ -278,17 +286,36 @@ def _table(
     moves: rename.Moves,
     paths: Mapping[str, Path],
     done: Restored,
+    check: Check,
+    steps: Steps,
 ) -> None:
     name = asked.target(table.full_name)
     cursor.run(table.sql if name == table.full_name else rename.moved_table(table.sql, name, moves))
     if table.parts:
         listed = ", ".join(quote(column.name) for column in table.columns)
-        files = [str(paths[part.file]) for part in table.parts]
-        rows = cursor.run(f"INSERT INTO {name.sql()} ({listed}) {select_of(table, files)}")
+        rows = 0
+        for group in _groups(table):
+            check()
+            files = [str(paths[part.file]) for part in group]
+            rows += cursor.run(f"INSERT INTO {name.sql()} ({listed}) {select_of(table, files)}")
+            steps.add(bytes=sum(part.bytes for part in group))
         if rows != table.rows:
             raise errors.InternalProblem(f"{name} came back with {rows} rows of {table.rows}.", code="restore_rows")
     _afterwards(cursor, table.after, table.full_name, name)
     done.objects.append((name, "table", table.rows))
+
+
+def _groups(table: TableEntry) -> Iterator[Sequence[Part]]:
+    """The parts that one statement inserts; all of them where a foreign key may lead to a row that comes later."""
+    group: list[Part] = []
+    refers = "REFERENCES" in table.sql.upper()
+    for part in table.parts:
+        group.append(part)
+        if not refers and sum(one.rows for one in group) >= INSERT_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _make_what_refers(cursor: Cursor, asked: Restoring, moves: rename.Moves, done: Restored) -> None:

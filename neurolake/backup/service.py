@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from neurolake import errors
+from neurolake.activity import Steps
 from neurolake.backup import mount as mounting
 from neurolake.backup.copy import copy
 from neurolake.backup.create import create, fact_of, lake_id
@@ -75,6 +76,9 @@ class Backups:
         self._query_id = query_id
         self._user_name = user_name
         self._activity: Activity | None = engine.activities.get(query_id)
+        self._steps = Steps()
+        if self._activity is not None:
+            self._activity.steps = self._steps
         self._throttle = Throttle(engine.settings.snapshot_bytes_per_s_max, self._check)
 
     # Repositories
@@ -91,7 +95,7 @@ class Backups:
         """
         files, keys = self._files(location or self.locations()[0]), self._engine.settings.snapshot_keys
         sealed = SealedFiles(files, Keyring.of(keys), self._engine.home.tmp) if keys else files
-        return Repository(sealed, self._throttle.take)
+        return Repository(sealed, self._throttle.take, self._steps)
 
     def _files(self, place: str) -> Files:
         if "://" in place:
@@ -314,7 +318,7 @@ class Backups:
             if destination is not None and schema is None:
                 done = self._restore_home(repository, asked, Path(destination), paths, external_to)
             else:
-                done = self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check))
+                done = self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check, self._steps))
         return replace(done, role=manifest.role)
 
     def _restore_home(
@@ -325,7 +329,7 @@ class Backups:
             manifest, undo = put_back(self._engine, repository, asked.manifest, external_to, self._check)
             asked = replace(asked, manifest=manifest)
         try:
-            return restore_home(asked, folder, paths, self._engine.instance.options, self._check)
+            return restore_home(asked, folder, paths, self._engine.instance.options, self._check, self._steps)
         except BaseException:
             undo()
             raise

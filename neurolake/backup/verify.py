@@ -8,7 +8,7 @@ of every row of every table adds up to what it did when the snapshot was taken.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from neurolake.backup.sums import column_sums
 from neurolake.backup.writing import Select
 
 if TYPE_CHECKING:
+    from neurolake.activity import Steps
     from neurolake.backup.repository import Repository
     from neurolake.sql.text import Name
 
@@ -73,6 +74,7 @@ def verify(
     if digest is not None and repository.digest(snapshot_id) != digest:
         return [Finding("manifest", 1, 0, "It is not the one that this lake wrote.")]
     found = [Finding("manifest", 1, 0, None)]
+    repository.steps.begin("reading files", bytes_total=_to_read(manifest, quick=mode == "quick"))
     with ThreadPoolExecutor(options.threads, thread_name_prefix="neurolake-verify") as pool:
         for table in manifest.tables:
             check()
@@ -89,13 +91,14 @@ def verify(
 def _table(
     repository: Repository, table: TableEntry, pool: ThreadPoolExecutor, *, quick: bool, check: Callable[[], None]
 ) -> Finding:
-    read = set(_sample(table)) if quick else {part.file for part in table.parts}
+    read = {part.file for part in _parts_read(table, quick=quick)}
 
     def look(part: Part) -> None:
         repository.check_there(part)
         if part.file in read:
             _look_into(repository.fetch(part), table, part)
             repository.release(part)
+            repository.steps.add(bytes=part.bytes)
 
     return Finding(str(table.full_name), len(table.parts), table.rows, _corrupt(pool, table.parts, look, check))
 
@@ -116,6 +119,7 @@ def _external(
         if not quick:
             repository.fetch(one)
             repository.release(one)
+            repository.steps.add(bytes=one.bytes)
 
     return Finding(f"source {name}", len(copies), 0, _corrupt(pool, copies, look, check))
 
@@ -139,11 +143,20 @@ def _corrupt(
     return " ".join(problems) or None
 
 
-def _sample(table: TableEntry) -> Iterator[str]:
-    """The first file, the last, and some between."""
+def _parts_read(table: TableEntry, *, quick: bool) -> list[Part]:
+    """The parts whose files are read: all, or the first, the last, and some between."""
+    if not quick:
+        return list(table.parts)
     step = max(1, len(table.parts) // SAMPLE)
-    yield from (part.file for part in table.parts[::step][:SAMPLE])
-    yield from (part.file for part in table.parts[-1:])
+    sample = {part.file for part in (*table.parts[::step][:SAMPLE], *table.parts[-1:])}
+    return [part for part in table.parts if part.file in sample]
+
+
+def _to_read(manifest: Manifest, *, quick: bool) -> int:
+    """How many bytes of files a verify reads."""
+    if not quick:
+        return sum(stored.bytes for stored in manifest.stored())
+    return sum(part.bytes for table in manifest.tables for part in _parts_read(table, quick=True))
 
 
 def _look_into(path: Path, table: TableEntry, part: Part) -> None:
@@ -175,14 +188,16 @@ def _restored(
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         home = Path(folder) / "lake"
         asked = Restoring.of(manifest)
-        done = restore_home(asked, home, fetch_all(repository, asked.tables, check), options, check)
+        paths = fetch_all(repository, asked.tables, check)
+        done = restore_home(asked, home, paths, options, check, repository.steps)
         if done.left_out:
             return Finding("restored", 0, manifest.rows, " ".join(done.left_out))
-        problem = _compare(home, manifest, options)
+        repository.steps.begin("comparing rows", rows_total=manifest.rows)
+        problem = _compare(home, manifest, options, repository.steps)
     return Finding("restored", len(manifest.tables), manifest.rows, problem)
 
 
-def _compare(home: Path, manifest: Manifest, options: InstanceOptions) -> str | None:
+def _compare(home: Path, manifest: Manifest, options: InstanceOptions, steps: Steps) -> str | None:
     if manifest.engine != f"duckdb {DUCKDB_VERSION}":
         return None  # another engine's hashes say nothing; the files' own sums were right
     wanted = {table.full_name: wanted_of(table) for table in manifest.tables}
@@ -196,7 +211,10 @@ def _compare(home: Path, manifest: Manifest, options: InstanceOptions) -> str | 
         )
     )
     try:
-        seen = {table.full_name: seen_in(instance, table, manifest.salt) for table in manifest.tables}
+        seen = {}
+        for table in manifest.tables:
+            seen[table.full_name] = seen_in(instance, table, manifest.salt)
+            steps.add(rows=table.rows)
     finally:
         instance.close()
     wrong = [str(name) for name in wanted if wanted[name] != seen[name]]

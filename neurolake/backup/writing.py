@@ -91,6 +91,7 @@ class PartWriter:
     def parts(self, batches: Iterable[pa.RecordBatch], part_rows: int) -> dict[int, Part]:
         """Write rows that come with their numbers and hashes; the parts by their number."""
         parts: dict[int, Part] = {}
+        steps = self._repository.steps
         waiting: deque[tuple[int, Future[Written]]] = deque()
 
         def settle() -> None:
@@ -98,6 +99,7 @@ class PartWriter:
             written = future.result()
             parts[number] = written.part
             self.bytes_new += written.part.bytes * written.is_new
+            steps.add(bytes=written.part.bytes, rows=written.part.rows)
 
         try:
             for number, gathered in _cut(batches, part_rows):
@@ -174,11 +176,22 @@ class Writer(PartWriter):
         self._salt = salt
         self._there = repository.sizes() if reuse else {}
 
+    def begin(self, tables: Iterable[tuple[TableDefinition, TableEntry | None]]) -> None:
+        """Say how many rows are to be gone through: those that may be as before are first compared, then written."""
+        rows = 0
+        for definition, before in tables:
+            ((count,),) = self._cursor.rows(f"SELECT count(*) FROM {definition.full_name.sql()}")
+            rows += int(count) * (2 if self._known(before, definition) else 1)
+        self._repository.steps.begin("writing tables", rows_total=rows)
+
+    def _known(self, before: TableEntry | None, definition: TableDefinition) -> dict[tuple[int, int], Part]:
+        return _by_content(before, definition) if self._reuse else {}
+
     def table(self, definition: TableDefinition, before: TableEntry | None) -> TableEntry:
         """Write one table; parts that `before` has already are taken from there."""
         select = Select(definition.full_name, definition.columns, self._salt)
         part_rows = before.part_rows if before is not None else self._part_rows(select)
-        known = _by_content(before, definition) if self._reuse else {}
+        known = self._known(before, definition)
         ranges: Sequence[tuple[int, int]] | None = None
         kept: dict[int, Part] = {}
         if known:
@@ -202,9 +215,11 @@ class Writer(PartWriter):
         kept: dict[int, Part] = {}
         changed: list[tuple[int, int]] = []
         for number, rows, total in self._cursor.rows(select.sums(part_rows)):
+            self._repository.steps.add(rows=rows)
             found = known.get((rows, total % _SUM))
             if found is not None and self._there.get(found.file) == found.bytes:
                 kept[number] = found
+                self._repository.steps.add(rows=rows)
             elif changed and changed[-1][1] == number * part_rows:
                 changed[-1] = (changed[-1][0], (number + 1) * part_rows)
             else:

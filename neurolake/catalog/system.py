@@ -23,6 +23,10 @@ QUERIES = pa.schema([
     ("sql", pa.string()), ("state", pa.string()), ("error_code", pa.string()), ("started_at", TIME),
     ("duration_ms", pa.float64()), ("rows_out", pa.int64()), ("bytes_out", pa.int64()),
 ])  # fmt: skip
+RUNNING = pa.schema([
+    *QUERIES, ("own_session", pa.bool_()), ("step", pa.string()), ("bytes_done", pa.int64()),
+    ("bytes_total", pa.int64()), ("progress", pa.float64()),
+])  # fmt: skip
 SOURCES = pa.schema([
     ("table_schema", pa.string()), ("table_name", pa.string()), ("format", pa.string()),
     ("location", pa.string()), ("options", pa.string()), ("columns", pa.int64()), ("registered_at", TIME),
@@ -46,14 +50,17 @@ def queries(context: Context) -> pa.Table:
 
 
 def running(context: Context) -> pa.Table:
-    """Statements in flight, in the columns of `queries`; `state` is the phase."""
-    rows = [
-        (a.query_id, a.principal.name, a.principal.role, a.client, a.text, a.phase, None, a.started_at,
-         a.duration_ms, a.rows_out, a.bytes_out)
-        for a in context.engine.activities.snapshot()
-        if context.principal.is_admin or a.principal.name == context.principal.name
-    ]  # fmt: skip
-    return table(rows, QUERIES)
+    """Statements in flight, in the columns of `queries`, and how far they are; `state` is the phase."""
+    rows = []
+    for a in context.engine.activities.snapshot():
+        if context.principal.is_admin or a.principal.name == context.principal.name:
+            step = None if a.steps is None else a.steps.now()
+            how_far = (None,) * 4 if step is None else (step.name, step.bytes_done, step.bytes_total, step.share)
+            rows.append(
+                (a.query_id, a.principal.name, a.principal.role, a.client, a.text, a.phase, None, a.started_at,
+                 a.duration_ms, a.rows_out, a.bytes_out, a.session is context.session, *how_far)
+            )  # fmt: skip
+    return table(rows, RUNNING)
 
 
 def columns(context: Context) -> pa.Table:
@@ -201,7 +208,7 @@ TABLES: Mapping[str, Callable[[Context], pa.Table]] = {
 SCHEMAS: Mapping[str, pa.Schema] = {
     "audit": governed.AUDIT, "backup_runs": backups.BACKUP_RUNS, "backup_schedule": backups.BACKUP_SCHEDULE,
     "columns": governed.COLUMNS, "grants": governed.GRANTS, "policies": governed.POLICIES,
-    "procedures": PROCEDURES, "queries": QUERIES, "roles": governed.ROLES, "running": QUERIES, "settings": SETTINGS,
+    "procedures": PROCEDURES, "queries": QUERIES, "roles": governed.ROLES, "running": RUNNING, "settings": SETTINGS,
     "snapshots": recorded.SNAPSHOTS, "sources": SOURCES, "tags": governed.TAGS, "tokens": TOKENS,
     "users": governed.USERS,
 }  # fmt: skip

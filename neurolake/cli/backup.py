@@ -11,7 +11,7 @@ import click
 
 from neurolake import errors
 from neurolake.cli import exits
-from neurolake.cli.output import answer, print_rows
+from neurolake.cli.output import answer, print_rows, size_text
 from neurolake.cli.progress import Waiting
 from neurolake.cli.target import Command, Target, on_a_lake
 
@@ -75,20 +75,6 @@ def _call(lake: Lake, procedure: str, *positional: object, **named: object) -> p
     return lake.call(procedure, *positional, **{name: value for name, value in named.items() if value is not None})
 
 
-def _size(count: int) -> str:
-    """Bytes for people.
-
-    >>> _size(999), _size(1_500_000)
-    ('999 B', '1.5 MB')
-    """
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-
-
 @backup.command(cls=Command)
 @click.option("--kind", type=click.Choice(("full", "schema", "data")), default="full", show_default=True,
               help="full; schema: no rows; data: tables only.")  # fmt: skip
@@ -118,7 +104,7 @@ def create(
       neurolake backup create --table orders --repo /mnt/backup/sales
       neurolake backup create --as-role analyst --repo /mnt/for-tests
     """
-    with target.open() as lake, Waiting("Taking a snapshot", lake):
+    with target.open() as lake, Waiting("Taking a snapshot", lake, asking=True):
         made = _call(
             lake, "create_snapshot", tables=list(tables) or None, kind=kind, as_role=as_role, repository=repository,
             reuse=not no_reuse, include_external=include_external,
@@ -127,8 +113,8 @@ def create(
     for row in rows:
         said = row["state"]
         if row["snapshot_id"] is not None:
-            said = f"{row['tables']} tables, {row['rows']:,} rows, {_size(row['bytes'])}, of which "
-            said += f"{_size(row['bytes_new'])} are new"
+            said = f"{row['tables']} tables, {row['rows']:,} rows, {size_text(row['bytes'])}, of which "
+            said += f"{size_text(row['bytes_new'])} are new"
         click.echo(f"{row['repository']}: {said}", err=True)
     whole = [row for row in rows if row["snapshot_id"] is not None]
     answer(whole[0]["snapshot_id"], {**whole[0], "repositories": rows}, as_json)
@@ -195,7 +181,7 @@ def verify(
 
     if (every and snapshot is not None) or (full and quick):
         raise click.UsageError("Name a snapshot or --all; --full or --quick.")
-    with target.open() as lake, Waiting("Verifying", lake):
+    with target.open() as lake, Waiting("Verifying", lake, asking=True):
         wanted = [snapshot or "latest"]
         if every:
             wanted = _snapshots(lake, repository, "snapshot_id")["snapshot_id"].to_pylist()
@@ -231,7 +217,7 @@ def drill(target: Target, snapshot: str, bytes_max: str | None, repository: str 
         limit = None if bytes_max is None else parse_bytes(bytes_max)
     except ValueError as problem:
         raise click.UsageError(f"--bytes-max takes {problem}.") from None
-    with target.open() as lake, Waiting("Restoring into a scratch lake", lake):
+    with target.open() as lake, Waiting("Restoring into a scratch lake", lake, asking=True):
         rows = _call(lake, "drill_snapshot", snapshot, bytes_max=limit, repository=repository)
     print_rows(rows, as_json)
     if "failed" in rows["state"].to_pylist():
@@ -268,7 +254,7 @@ def restore(
     """
     if destination is not None and not destination.startswith("schema:"):
         destination = str(Path(destination).expanduser().absolute())
-    with target.open() as lake, Waiting("Restoring", lake):
+    with target.open() as lake, Waiting("Restoring", lake, asking=True):
         rows = _call(
             lake, "restore_snapshot", snapshot, tables=list(tables) or None, destination=destination,
             overwrite=overwrite, repository=repository, external_to=_absolute(external_to),

@@ -19,12 +19,26 @@ if TYPE_CHECKING:
 
     from neurolake.result import Result
 
-__all__ = ["answer", "destination", "print_rows", "table_options", "warn_of"]
+__all__ = ["answer", "destination", "print_rows", "size_text", "table_options", "warn_of"]
 
 
 def answer(message: str, data: Mapping[str, object], as_json: bool) -> None:
     """Say what was done: in words, or as one JSON object."""
     click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else message)
+
+
+def size_text(count: int) -> str:
+    """Bytes for people.
+
+    >>> size_text(999), size_text(1_500_000)
+    ('999 B', '1.5 MB')
+    """
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def warn_of(result: Result) -> None:

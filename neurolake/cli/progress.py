@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from neurolake import errors
+from neurolake.cli.output import size_text
 
 if TYPE_CHECKING:
     from neurolake.lake import Lake
@@ -16,19 +21,35 @@ __all__ = ["Waiting"]
 PATIENCE_S = 1.0
 """Shorter work shows nothing."""
 REFRESH_S = 0.1
+ASK_S_MIN, ASK_S_MAX, ASK_SHARE = 0.5, 30.0, 0.02
+"""How long a server is left alone between two questions: a share of the time that has passed, within limits."""
+WINDOW_S = 15.0
+"""Speed and the time left are those of the last so many seconds."""
+_STEPS = """SELECT step, bytes_done, bytes_total, progress FROM neurolake.running
+    WHERE own_session AND step IS NOT NULL"""
+
+
+class Seen(NamedTuple):
+    """How far the work is: of one step, in bytes and as a share, each None where it is not known."""
+
+    step: str = ""
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    share: float | None = None
 
 
 class Waiting:
-    """While the block runs, show a spinner on standard error, and a bar where the engine knows how far it is.
+    """While the block runs, show a spinner on standard error, and how far it is where the work knows that.
 
     Args:
         what: what is being waited for.
         lake: whose running statement is followed.
+        asking: whether a server is asked, too: where the statement says how many bytes it has done.
     """
 
-    def __init__(self, what: str, lake: Lake) -> None:
+    def __init__(self, what: str, lake: Lake, *, asking: bool = False) -> None:
         self._what = what
-        self._share = _share_of(lake)
+        self._look = _look_of(lake, asking=asking)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -55,26 +76,95 @@ class Waiting:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+        )  # fmt: skip
+        pace = Pace()
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(self._what, total=None)
+            task = progress.add_task(self._what, total=None, said="")
             while not self._over.wait(REFRESH_S):
-                share = self._share()
-                progress.update(task, total=None if share is None else 1.0, completed=share or 0.0)
+                seen = self._look()
+                share = seen.share
+                progress.update(
+                    task, total=None if share is None else 1.0, completed=share or 0.0,
+                    said=pace.said(seen, time.monotonic()),
+                    description=f"{self._what}: {seen.step}" if seen.step else self._what,
+                )  # fmt: skip
 
 
-def _share_of(lake: Lake) -> Callable[[], float | None]:
+class Pace:
+    """Speed and the time left, from what was seen during the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, Seen]] = deque()
+
+    def said(self, seen: Seen, at: float) -> str:
+        """Bytes, speed and the time left in words, as far as they are known; a new step begins anew.
+
+        >>> pace = Pace()
+        >>> pace.said(Seen("reading files", 1_000_000, 4_000_000, 0.25), 0.0)
+        '1.0 MB of 4.0 MB'
+        >>> pace.said(Seen("reading files", 2_000_000, 4_000_000, 0.5), 2.0)
+        '2.0 MB of 4.0 MB, 500.0 kB/s, 0:00:04 left'
+        """
+        if seen.bytes_done is None:
+            return ""
+        if self._seen and self._seen[0][1].step != seen.step:
+            self._seen.clear()
+        if not self._seen or self._seen[-1][1] != seen:
+            self._seen.append((at, seen))
+        while len(self._seen) > 2 and self._seen[1][0] < at - WINDOW_S:
+            self._seen.popleft()
+        done = size_text(seen.bytes_done)
+        if seen.bytes_total is not None:
+            done = f"{done} of {size_text(seen.bytes_total)}"
+        return ", ".join([done, *self._rates(seen, at)])
+
+    def _rates(self, seen: Seen, at: float) -> list[str]:
+        begin, first = self._seen[0]
+        if at <= begin or first.bytes_done is None or seen.bytes_done is None:
+            return []
+        rates = [f"{size_text(round((seen.bytes_done - first.bytes_done) / (at - begin)))}/s"]
+        if seen.share is not None and first.share is not None and seen.share > first.share:
+            left = round((1 - seen.share) / (seen.share - first.share) * (at - begin))
+            rates.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+        return rates if seen.bytes_done > first.bytes_done else rates[1:]
+
+
+def _look_of(lake: Lake, *, asking: bool) -> Callable[[], Seen]:
     from neurolake.lake import EmbeddedLake
 
     if not isinstance(lake, EmbeddedLake):
-        return lambda: None
+        return _Asking(lake).look if asking else Seen
     activities = lake.engine.activities
 
-    def share() -> float | None:
+    def look() -> Seen:
         for activity in activities.snapshot():
-            with activity.lock:
-                if activity.cursor is not None:
-                    return activity.cursor.progress()
-        return None
+            if activity.steps is not None and (step := activity.steps.now()) is not None:
+                return Seen(step.name, step.bytes_done, step.bytes_total, step.share)
+        return Seen()
 
-    return share
+    return look
+
+
+class _Asking:
+    """Asks a server, in the same session, how far its statement is: seldom, and the more so the longer it takes."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._begin = time.monotonic()
+        self._next = 0.0
+        self._seen = Seen()
+
+    def look(self) -> Seen:
+        """What the server said last."""
+        now = time.monotonic()
+        if now >= self._next:
+            try:
+                rows = self._lake.sql(_STEPS).fetchall()
+            except errors.NeuroLakeError:
+                rows = []  # the statement itself says what is wrong
+            self._seen = Seen(*rows[0]) if rows else Seen()
+            self._next = now + min(ASK_S_MAX, max(ASK_S_MIN, (now - self._begin) * ASK_SHARE))
+        return self._seen

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
+from terminal import Terminal
 
 import neurolake
 from neurolake.config import SETTINGS
@@ -355,43 +351,10 @@ def test_ctrl_c_leaves_no_part_of_a_file(lake: Path, tmp_path: Path) -> None:
 # The shell on a terminal
 
 
-class Terminal:
-    """A command on a terminal of its own: type, and wait for what it shows."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.pid, self._descriptor = pty.fork()
-        if self.pid == 0:
-            os.execv(NEUROLAKE[0], [*NEUROLAKE, *arguments])
-        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self.shown = ""
-
-    def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
-
-    def wait_for(self, text: str) -> None:
-        """Read until the text is shown, and forget what came before it."""
-        deadline = time.monotonic() + WITHIN_S
-        while text not in self.shown:
-            assert time.monotonic() < deadline, f"{text!r} is not shown: {self.shown!r}"
-            if select.select([self._descriptor], [], [], 0.1)[0]:
-                data = os.read(self._descriptor, 65536).decode(errors="replace")
-                if "\x1b[6n" in data:  # it asks where the cursor is
-                    self.type("\x1b[1;1R")
-                self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]", "", data)
-        self.shown = self.shown.partition(text)[2]
-
-    def ended(self) -> int:
-        """The exit code, when it has left."""
-        with contextlib.suppress(OSError):
-            while os.read(self._descriptor, 65536):
-                pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
 @pytest.mark.parametrize("through_server", [False, True])
 def test_a_conversation_with_the_shell(lake: Path, through_server: bool) -> None:
     with served(lake) if through_server else contextlib.nullcontext():
-        terminal = Terminal(["shell", "--lake", str(lake)])
+        terminal = Terminal([*NEUROLAKE, "shell", "--lake", str(lake)])
         terminal.wait_for("neurolake>")
         terminal.type("SELECT sum(i) AS total\r")
         terminal.wait_for("...>")
@@ -419,7 +382,7 @@ def test_a_conversation_with_the_shell(lake: Path, through_server: bool) -> None
 
 
 def test_the_shell_leaves_with_ctrl_d(lake: Path) -> None:
-    terminal = Terminal(["shell", "--lake", str(lake)])
+    terminal = Terminal([*NEUROLAKE, "shell", "--lake", str(lake)])
     terminal.wait_for("neurolake>")
     terminal.type("\x04")
     assert terminal.ended() == 0
