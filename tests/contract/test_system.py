@@ -22,6 +22,10 @@ QUERIES = [
     ("started_at", pa.float64()), ("duration_ms", pa.float64()), ("rows_out", pa.int64()),
     ("bytes_out", pa.int64()),
 ]  # fmt: skip
+HOW_FAR = [
+    ("own_session", pa.bool_()), ("step", pa.string()), ("bytes_done", pa.int64()), ("bytes_total", pa.int64()),
+    ("progress", pa.float64()),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -39,9 +43,9 @@ def history(client: Client, text: str) -> list[dict[str, object]]:
 
 class TestHistory:
     def test_its_columns(self, client: Client) -> None:
-        for name in ("queries", "running"):
+        for name, columns in (("queries", QUERIES), ("running", QUERIES + HOW_FAR)):
             schema = client.execute(f"SELECT * REPLACE (epoch(started_at) AS started_at) FROM neurolake.{name}").schema
-            assert list(zip(schema.names, schema.types, strict=True)) == QUERIES
+            assert list(zip(schema.names, schema.types, strict=True)) == columns
 
     def test_a_statement_is_there_once_with_what_it_delivered(self, client: Client, marker: str) -> None:
         table = client.execute(f"SELECT range AS {marker} FROM range(1000)")
