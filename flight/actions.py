@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +124,7 @@ def _renew(
     if not isinstance(command, StatementTicket):
         raise errors.InvalidRequest("This is not a ticket of this server.", code="ticket_unknown")
     session.renew(command.handle)
-    life = datetime.timedelta(seconds=server.settings.ticket_life_s)
-    yield results.renewed_endpoint(wanted, datetime.datetime.now(datetime.UTC) + life)
+    yield results.renewed_endpoint(wanted, time.time() + server.settings.ticket_life_s)
 
 
 def _set_options(

@@ -23,7 +23,7 @@ from flight.protocol.commands import (
     decode,
 )
 from flight.protocol.plain import plain_schema
-from flight.protocol.results import statement_ticket
+from flight.protocol.results import statement_endpoint
 from flight.sessions import FlightSession, Prepared, Sessions, Ticket
 from flight.streams import Share, Shared, Stream, small, wired
 from neurolake import errors, parameters
@@ -37,7 +37,6 @@ QUERY_ID: Final = b"neurolake.query_id"
 """Where the schema of a stream tells the statement's id."""
 REDEEMED_AT_ONCE_MAX: Final = 1000
 """How many later runs of one ticket a cancel reaches."""
-_MOMENT: Final = pa.timestamp("ns", tz="UTC")
 
 
 class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
@@ -56,7 +55,6 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         self.sessions = sessions
         self.settings = settings
         self.stopping = False
-        self._expiry: tuple[float, pa.Scalar] = (0.0, None)
 
     # RPCs
 
@@ -70,8 +68,9 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
         schema, ticket = self._planned(session, command, _alive(context))
         tickets = self._tickets(session, ticket)
         # An end tells a client that it may redeem the ticket again.
-        expiry = self._ticket_expiry() if len(tickets) == 1 else None
-        endpoints = [paflight.FlightEndpoint(statement_ticket(one), [], expiry) for one in tickets]
+        expires_s = time.time() + self.settings.ticket_life_s if len(tickets) == 1 else None
+        # Read from bytes: pyarrow casts a moment it is given, which costs as much as a small RPC.
+        endpoints = [paflight.FlightEndpoint.deserialize(statement_endpoint(one, expires_s)) for one in tickets]
         return paflight.FlightInfo(schema, descriptor, endpoints, -1, -1)
 
     @schema_boundary
@@ -151,15 +150,6 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
     def request(self, session: FlightSession, text: str) -> Request:
         """A request of this session under a new query id."""
         return Request(text, session.session, query_id=new_query_id(), client=session.session.client)
-
-    def _ticket_expiry(self) -> pa.Scalar:
-        """When a ticket made now ends, to the second: making the scalar anew costs as much as a small RPC."""
-        made, scalar = self._expiry
-        now = time.time()
-        if now - made >= 1:
-            scalar = pa.scalar(int((now + self.settings.ticket_life_s) * 1e9), _MOMENT)
-            self._expiry = (now, scalar)
-        return scalar
 
     def _planned(
         self, session: FlightSession, command: Command, alive: Callable[[], bool]

@@ -10,7 +10,6 @@ StatementTicket(handle=b'handle')
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
 
@@ -31,9 +30,11 @@ __all__ = [
     "put_update_result",
     "renewed_endpoint",
     "set_session_options_result",
+    "statement_endpoint",
     "statement_ticket",
 ]
 
+_ENDPOINT: Final = messages.message("FlightEndpoint")
 _PREPARED: Final = messages.message("sql.ActionCreatePreparedStatementResult")
 _PREPARED_PREFIX: Final = messages.any_prefix("ActionCreatePreparedStatementResult")
 _TICKET: Final = messages.message("sql.TicketStatementQuery")
@@ -120,17 +121,28 @@ def cancel_query_result(status: CancelStatus) -> bytes:
     return messages.pack(messages.message("sql.ActionCancelQueryResult")(result=int(status)))
 
 
-def renewed_endpoint(request: RenewFlightEndpoint, expires: datetime) -> bytes:
-    """Answer RenewFlightEndpoint: the endpoint as it came, with its new end (an aware datetime)."""
-    microseconds = round(expires.timestamp() * 1_000_000)
-    seconds, rest = divmod(microseconds, 1_000_000)
-    endpoint = messages.message("FlightEndpoint")(app_metadata=request.app_metadata)
-    endpoint.ticket.ticket = request.ticket
-    endpoint.expiration_time.seconds = seconds
-    endpoint.expiration_time.nanos = rest * 1_000
+def statement_endpoint(handle: bytes, expires_s: float | None) -> bytes:
+    """Where the result of a statement is: here, under a ticket, until a moment in seconds since 1970 if it has one."""
+    return bytes(_endpoint(statement_ticket(handle), expires_s).SerializeToString())
+
+
+def renewed_endpoint(request: RenewFlightEndpoint, expires_s: float) -> bytes:
+    """Answer RenewFlightEndpoint: the endpoint as it came, with its new end in seconds since 1970."""
+    endpoint = _endpoint(request.ticket, expires_s)
+    endpoint.app_metadata = request.app_metadata
     for uri in request.locations:
         endpoint.location.add(uri=uri)
     return bytes(endpoint.SerializeToString())
+
+
+def _endpoint(ticket: bytes, expires_s: float | None) -> Any:
+    endpoint = _ENDPOINT()
+    endpoint.ticket.ticket = ticket
+    if expires_s is not None:
+        seconds, microseconds = divmod(round(expires_s * 1_000_000), 1_000_000)
+        endpoint.expiration_time.seconds = seconds
+        endpoint.expiration_time.nanos = microseconds * 1_000
+    return endpoint
 
 
 def set_session_options_result(problems: Mapping[str, OptionProblem]) -> bytes:

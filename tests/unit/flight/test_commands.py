@@ -193,7 +193,7 @@ class TestActions:
         command = decode_action("RenewFlightEndpoint", request.SerializeToString())
         assert isinstance(command, actions.RenewFlightEndpoint)
         expires = dt.datetime(2030, 1, 1, 0, 0, 0, 250_000, tzinfo=dt.UTC)
-        renewed = paflight.FlightEndpoint.deserialize(results.renewed_endpoint(command, expires))
+        renewed = paflight.FlightEndpoint.deserialize(results.renewed_endpoint(command, expires.timestamp()))
         assert renewed.ticket.ticket == b"ticket"
         assert [location.uri for location in renewed.locations] == [b"grpc://h:1"]
         assert renewed.app_metadata == b"meta"
