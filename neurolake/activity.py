@@ -172,6 +172,12 @@ class Activity:
             self.cursor = None
 
     @property
+    def at_work(self) -> bool:
+        """Whether something is done for it now; not while its rows wait for its client."""
+        cursor = self.cursor
+        return self.phase != "streaming" or (cursor is not None and cursor.busy)
+
+    @property
     def duration_ms(self) -> float:
         """How long it has taken so far."""
         return (time.perf_counter() - self.clock) * 1000
@@ -183,6 +189,7 @@ class Activities:
     def __init__(self) -> None:
         self._by_id: dict[str, Activity] = {}
         self._some = threading.Event()
+        self._over: Callable[[], errors.Stopped] | None = None
         self._closed = False
         self._watcher = threading.Thread(target=self._watch, name="neurolake-watcher", daemon=True)
         self._watcher.start()
@@ -191,8 +198,10 @@ class Activities:
         return len(self._by_id)
 
     def begin(self, activity: Activity) -> None:
-        """Show a statement as running."""
+        """Show a statement as running; stopped from the start once everything was."""
         self._by_id[activity.query_id] = activity
+        if self._over is not None:
+            activity.stop(self._over())
         if not self._some.is_set():
             self._some.set()
 
@@ -220,6 +229,11 @@ class Activities:
         """Stop everything that runs."""
         for activity in self.snapshot():
             activity.stop(problem())
+
+    def end_all(self, problem: Callable[[], errors.Stopped]) -> None:
+        """Stop everything that runs, and whatever begins from now on."""
+        self._over = problem
+        self.stop_all(problem)
 
     def close(self) -> None:
         """End the watching."""

@@ -49,6 +49,8 @@ logger = logging.getLogger("neurolake")
 
 LOOK_AGAIN_S = 5.0
 """How long the columns of a source are taken to be as they were."""
+STOPPED_WITHIN_S = 5.0
+"""How long the end waits for statements that were cancelled."""
 
 BATCH_BYTES_PER_COLUMN = 12
 """What a value weighs on average, to turn `batch_bytes` into rows before any is seen."""
@@ -456,13 +458,14 @@ class Engine:
     # The end
 
     def drain(self, grace_s: float) -> None:
-        """Let running statements end within the grace time, then cancel them."""
-        until = time.monotonic() + grace_s
-        while len(self.activities) and time.monotonic() < until:
-            time.sleep(0.02)
-        self.activities.stop_all(lambda: errors.Cancelled("The server is shutting down.", retryable=True))
-        while len(self.activities) and time.monotonic() < until + 5:
-            time.sleep(0.02)
+        """Let running statements end within the grace time, then cancel them, and what comes after.
+
+        One whose rows wait for its client is cancelled too, but nobody waits for it: its client may never read on.
+        """
+        activities = self.activities
+        _wait_while(lambda: bool(len(activities)), grace_s)
+        activities.end_all(lambda: errors.Cancelled("The server is shutting down.", retryable=True))
+        _wait_while(lambda: any(activity.at_work for activity in activities.snapshot()), STOPPED_WITHIN_S)
 
     def close(self) -> None:
         """Close the lake. Statements in flight are cancelled."""
@@ -472,7 +475,7 @@ class Engine:
             self._closed = True
         atexit.unregister(self.close)
         self.background.close()
-        self.activities.stop_all(lambda: errors.Cancelled("The lake was closed."))
+        self.activities.end_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
         self.activities.close()
         self.backup_runs.close()
@@ -484,3 +487,9 @@ class Engine:
         self.governance.close()
         self.store.close()
         self.home.close()
+
+
+def _wait_while(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while condition() and time.monotonic() < until:
+        time.sleep(0.02)

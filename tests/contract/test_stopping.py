@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import adbc_driver_manager
 import psutil
+import pyarrow.flight as paflight
 import pytest
 
 from contract.clients import Client, Failure, Flight, failure_of
-from contract.conftest import Opened
+from contract.conftest import Opened, serving, uri
+from contract.wire import Wire, command
 from neurolake import errors
 
 # Seconds of work for the engine, and hardly a row to deliver.
@@ -253,3 +256,32 @@ def test_writes_go_on_after_many_were_stopped_at_every_step(opened: Opened) -> N
         for _ in range(20):
             assert client.change("INSERT INTO t VALUES (2)") == 1
         assert client.execute("SELECT count(*) AS n FROM t")["n"].to_pylist() == [before + 20]
+
+
+class TestTheServersEnd:
+    def test_a_client_that_does_not_read_is_not_waited_for(self, tmp_path: Path) -> None:
+        with (
+            serving(tmp_path) as service,
+            closing(Flight(uri(service), autocommit=True)) as stalled,
+            stalled.connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT range AS i, repeat('x', 100) AS x FROM range(100_000_000)")
+            until(lambda: "streaming" in [a.phase for a in service.engine.activities.snapshot()])
+            until(lambda: cpu_share() < IDLE_CPU)
+            start = time.monotonic()
+            service.engine.drain(0)
+            assert time.monotonic() - start < 2
+            assert len(service.engine.activities) == 1
+            with pytest.raises((adbc_driver_manager.Error, OSError), match="shutting down"):
+                cursor.fetch_arrow_table()
+
+    @pytest.mark.parametrize("sql", ["SELECT 1 AS late", LONG.format(name="late")], ids=["short", "long"])
+    def test_a_ticket_that_is_redeemed_too_late_runs_nothing(self, tmp_path: Path, sql: str) -> None:
+        with serving(tmp_path) as service, Wire(uri(service)) as late:
+            info = late.info(command("CommandStatementQuery", query=sql))
+            service.engine.drain(0)
+            start = time.monotonic()
+            with pytest.raises(paflight.FlightUnavailableError, match="shutting down"):
+                late.stream(info.endpoints[0].ticket).read_chunk()
+            assert time.monotonic() - start < 2
+            assert not len(service.engine.activities)
