@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Probe = Callable[[], bool]
+CLOSE_S: Final = 1.0
 
 
 class HealthServer:
@@ -41,12 +44,23 @@ class HealthServer:
         self._server = _Server((host, port), _handler(answers))
         self._server.tls = tls
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, name="neurolake-http", daemon=True).start()
+        self._address = (host, self.port)
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="neurolake-http", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
+        self._closed = True
+        with contextlib.suppress(OSError):  # it waits for a connection, and for nothing else
+            socket.create_connection(self._address, CLOSE_S).close()
+        self._thread.join(CLOSE_S)
         self._server.server_close()
+
+    def _serve(self) -> None:
+        """As `serve_forever`, which looks for its end twice a second: every stop would wait for that."""
+        while not self._closed:
+            self._server.handle_request()
 
 
 class _Server(ThreadingHTTPServer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -33,7 +34,6 @@ class Users:
         self._store = store
         self._remembered: dict[bytes, float] = {}
         self._salt = secrets.token_bytes(32)
-        self._decoy: str | None = None
         self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
     def has_admin(self) -> bool:
@@ -119,11 +119,10 @@ class Users:
     def _verify(self, hashed: str | None, password: str) -> bool:
         from argon2.exceptions import Argon2Error, InvalidHashError
 
-        if self._decoy is None:
-            self._decoy = _hasher().hash(secrets.token_hex())
+        hasher = _hasher()
         self._take_turn()
         try:
-            return _hasher().verify(hashed or self._decoy, password) and hashed is not None
+            return hasher.verify(hashed or _decoy(hasher), password) and hashed is not None
         except (Argon2Error, InvalidHashError):
             return False
         finally:
@@ -140,3 +139,13 @@ def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher
 
     return PasswordHasher()
+
+
+def _decoy(hasher: PasswordHasher) -> str:
+    """The hash of no password at all, which takes as long to compare with as one of a password."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    work = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v=19${work}${salt}${digest}"
