@@ -259,6 +259,49 @@ class TestWhatIsKnown:
             ("***",), ("call *** or ***",)
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("sql", [
+        "WITH m AS (SELECT id, mail, hidden FROM notes WHERE id = 7) SELECT mail, hidden FROM m",
+        "WITH m AS (FROM notes WHERE id = 7), n AS MATERIALIZED (FROM m) SELECT n.mail, n.hidden FROM n, m",
+        "WITH m(a, b) AS (SELECT mail, hidden FROM notes WHERE id = 7) SELECT a, b FROM m",
+        "SELECT x.a, x.b FROM (SELECT mail, hidden FROM notes WHERE id = 7) x(a, b)",
+        "SELECT mail, hidden FROM notes WHERE id = 7 UNION SELECT mail, hidden FROM notes WHERE id = 7",
+        "SELECT * FROM (SELECT mail, hidden FROM notes WHERE id = 7 UNION ALL SELECT mail, hidden FROM notes LIMIT 1)",
+        "WITH notes AS (SELECT * FROM notes WHERE id = 7) SELECT mail, hidden FROM notes",
+    ])  # fmt: skip
+    def test_common_tables_and_unions_are_followed(self, ann: Run, said: Callable[..., None], sql: str) -> None:
+        said("block")
+        assert ann(sql) == [("u7@example.org", "v***@example.org")]
+
+    @pytest.mark.parametrize("sql", [
+        "WITH m AS (SELECT remark AS mail FROM notes WHERE id = 7) SELECT mail FROM m",
+        "WITH m(mail) AS (SELECT remark FROM notes WHERE id = 7) SELECT mail FROM m",
+        "WITH m AS (SELECT mail AS remark, remark AS mail FROM notes WHERE id = 7) SELECT mail FROM m",
+        "WITH notes AS (SELECT remark AS mail FROM notes WHERE id = 7) SELECT mail FROM notes",
+        "SELECT mail FROM (WITH notes AS (SELECT remark AS mail FROM notes WHERE id = 7) SELECT mail FROM notes)",
+        "WITH a AS (SELECT mail FROM notes), b AS (SELECT remark AS mail FROM notes WHERE id = 7) SELECT mail FROM b",
+        "SELECT x.mail FROM (SELECT remark FROM notes WHERE id = 7) x(mail)",
+        "SELECT mail FROM notes WHERE id > 90 UNION SELECT remark FROM notes WHERE id = 7",
+        "SELECT mail FROM notes WHERE id > 90 UNION ALL BY NAME SELECT remark AS mail FROM notes WHERE id = 7",
+        "SELECT hidden FROM notes WHERE id > 90 UNION ALL SELECT remark FROM notes WHERE id = 7",
+        "SELECT mail FROM notes WHERE id > 90 UNION ALL (SELECT mail FROM notes WHERE id > 90 UNION ALL "
+        "SELECT remark FROM notes WHERE id = 7)",
+        "SELECT remark FROM notes WHERE id = 7 EXCEPT SELECT mail FROM notes",
+        "SELECT remark FROM notes WHERE id = 7 INTERSECT SELECT remark FROM notes",
+        "WITH RECURSIVE r AS (SELECT mail FROM notes WHERE id > 90 UNION SELECT remark FROM notes WHERE id = 7) FROM r",
+        "WITH RECURSIVE r AS (SELECT mail, 1 AS n FROM notes WHERE id = 1 UNION ALL "
+        "SELECT notes.remark, n + 1 FROM r, notes WHERE notes.id = 7 AND n < 2) SELECT mail FROM r WHERE n = 2",
+    ])  # fmt: skip
+    def test_and_anything_else_under_the_same_name_is_checked(
+        self, ann: Run, said: Callable[..., None], sql: str
+    ) -> None:
+        said("redact")
+        assert ann(sql) == [("call *** or ***",)]
+
+    def test_of_two_kinds_in_one_column_neither_is_known(self, ann: Run, said: Callable[..., None]) -> None:
+        said("redact")
+        sql = "SELECT mail FROM notes WHERE id = 1 UNION ALL SELECT hidden FROM notes WHERE id = 1"
+        assert ann(sql) == [("***",), ("v***@example.org",)]
+
     def test_a_view_of_ones_own_does_not_either(self, service: Service, said: Callable[..., None]) -> None:
         said("redact")
         with embedded(service) as run:
@@ -344,6 +387,18 @@ class TestSettings:
             assert owner(service, "SELECT remark, mail FROM notes WHERE id = 7") == [
                 ("call *** or ***", "u7@example.org")
             ]
+            for known in (
+                "WITH m AS (FROM notes) SELECT mail FROM m WHERE id = 7",
+                "SELECT mail FROM notes WHERE id = 7 UNION SELECT mail FROM (FROM notes) WHERE id = 7",
+            ):
+                assert owner(service, known) == [("u7@example.org",)]
+            for other in (
+                "WITH notes AS (SELECT remark AS mail FROM notes WHERE id = 7) SELECT mail FROM notes",
+                "SELECT x.mail FROM notes, (WITH notes AS (SELECT remark AS mail FROM main.notes WHERE id = 7) "
+                "SELECT mail FROM notes) x LIMIT 1",
+                "SELECT mail FROM notes WHERE id > 90 UNION ALL SELECT remark FROM notes WHERE id = 7",
+            ):
+                assert owner(service, other) == [("call *** or ***",)]
             # Of these no schema is known before they run.
             assert owner(service, f"PIVOT (SELECT 'k' AS k, '{MAIL}' AS v) ON k USING first(v)") == [("***",)]
             assert owner(service, f"PREPARE p AS SELECT $1 || '{MAIL}'; EXECUTE p('to ')") == [("to ***",)]
