@@ -66,7 +66,7 @@ def prune(
         rule: which stay.
         dry_run: only say what would be done.
         mounted: snapshots that are read now.
-        known: snapshots that must be there, if nobody else has removed them.
+        known: snapshots that must be there, if nobody else has removed them, beside those that lakes name there.
         check: raises when the work is to stop.
 
     Raises:
@@ -75,7 +75,7 @@ def prune(
     """
     with repository.in_use("prune"):
         reached("prune.begun")
-        manifests = in_order(_there(repository, known))
+        manifests = in_order(_there(repository, repository.heads.ids().union(known)))
         mine = [manifest for manifest in manifests if manifest.lake_id == lake_id]
         chosen = [_mounted(kept, mounted) for kept in _chosen(mine, rule)]
         going = {kept.snapshot_id for kept in chosen if not kept.reasons}
@@ -83,6 +83,8 @@ def prune(
         chosen = [kept._replace(reasons=(LOCKED,)) if kept.snapshot_id in locked else kept for kept in chosen]
         left = _unneeded(repository, [m for m in manifests if m.snapshot_id not in going - locked])
         gone = left if dry_run else _take_away(repository, left, check)
+        if going - locked and not dry_run:
+            repository.heads.keep(lake_id, [kept.snapshot_id for kept in chosen if kept.reasons])
     return Pruned(chosen, len(gone), sum(size for _, size in gone), len(left) - len(gone))
 
 

@@ -5,6 +5,7 @@
 | `data/ab/<sha256>.parquet` | rows; written once, never changed |
 | `snapshots/<id>.json` | a manifest: the last thing that is written of a snapshot |
 | `using/<random>.json` | who works on the repository now |
+| `using/lakes`, `using/lake-<id>` | which lakes have snapshots here, and which: see `neurolake.backup.heads` |
 
 A file's name is its hash, so what is there already is not written again, whichever snapshot brought it. A run that
 ends early leaves files that no manifest names: the next run finds them by their content, and prune removes them.
@@ -25,6 +26,7 @@ from neurolake import errors
 from neurolake.activity import Steps
 from neurolake.backup import manifest as manifests
 from neurolake.backup.faults import reached
+from neurolake.backup.heads import Heads
 from neurolake.backup.manifest import External, Manifest, Part, in_order
 from neurolake.backup.presence import AT_WORK, has_ended, own_note
 from neurolake.backup.sealed import SEALED, needs_key
@@ -110,6 +112,7 @@ class Repository:
         self, files: Files, throttle: Callable[[int], None] = lambda size: None, steps: Steps | None = None
     ) -> None:
         self.files = files
+        self.heads = Heads(files)
         self.steps = steps or Steps()
         self._throttle = throttle
         self.location = files.location
@@ -172,6 +175,7 @@ class Repository:
     def publish(self, manifest: Manifest) -> None:
         """Write the manifest, when all its files are there: from now on the snapshot exists."""
         self.files.settle()
+        self.heads.add(manifest.lake_id, manifest.snapshot_id)
         reached("create.before_manifest")
         self.files.put(f"snapshots/{manifest.snapshot_id}.json", manifests.write(manifest))
         reached("create.after_manifest")

@@ -54,7 +54,12 @@ def is_removal(asked: Asked) -> bool:
 @pytest.fixture
 def lake(tmp_path: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str) -> Iterator[neurolake.Lake]:
     s3_server.put(bucket, "here", b"1")
-    home = tmp_path / "lake"
+    with neurolake.connect(home_of(tmp_path / "lake", s3_server, proxy, bucket)) as opened:
+        yield opened
+
+
+def home_of(home: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str) -> Path:
+    """A lake with a table, and a repository behind the proxy."""
     with neurolake.connect(home) as first:
         first.sql("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS m FROM range(130000) r(i)").close()
     with (home / "neurolake.toml").open("a") as settings:
@@ -63,8 +68,7 @@ def lake(tmp_path: Path, s3_server: S3Server, proxy: FaultyProxy, bucket: str) -
         settings.write("storage_retries = 3\nstorage_stall_timeout_s = 0.4\nstorage_request_timeout_s = 5.0\n")
         settings.write(f'[storage."s3://{bucket}"]\n')
         settings.writelines(f'{key} = "{value}"\n' for key, value in s3_server.settings(proxy.endpoint).items())
-    with neurolake.connect(home) as opened:
-        yield opened
+    return home
 
 
 def whole(lake: neurolake.Lake, snapshot: str) -> bool:
@@ -249,6 +253,31 @@ class TestOldListings:
         lake.backups.prune(dry_run=False)
         assert listed(lake) == [second]
         assert whole(lake, second)
+
+    @pytest.mark.parametrize("known_before", [True, False])
+    def test_another_lake_keeps_what_its_newest_snapshot_needs(
+        self, lake: neurolake.Lake, proxy: FaultyProxy, s3_server: S3Server, bucket: str, tmp_path: Path,
+        known_before: bool,
+    ) -> None:  # fmt: skip
+        """What it shares with snapshots that are to go: the listing tells neither of it nor, maybe, of the lake."""
+        with neurolake.connect(home_of(tmp_path / "other", s3_server, proxy, bucket)) as other:
+            if known_before:
+                other.backups.create(kind="schema")
+            lake.backups.create()
+            change(lake, "x")
+            second = lake.backups.create()
+            lake.backups.prune()  # looks only
+            proxy.old_listings = True
+            shared = other.backups.create()  # its rows are those of the first
+            with pytest.raises(errors.SourceFailed) as caught:
+                lake.backups.prune(dry_run=False)
+            assert (caught.value.code, caught.value.retryable) == ("repository_listing", True)
+            proxy.old_listings = False
+            assert whole(other, shared)
+            lake.backups.prune(dry_run=False)
+            assert shared in listed(lake)
+            assert whole(other, shared)
+            assert whole(lake, second)
 
     def test_what_was_removed_is_no_longer_relied_on(self, lake: neurolake.Lake, proxy: FaultyProxy) -> None:
         lake.backups.create()
