@@ -229,10 +229,10 @@ class Handshake(paflight.ServerAuthHandler):  # type: ignore[misc]
 def session_of(context: paflight.ServerCallContext) -> FlightSession:
     """The session of the call that this thread handles."""
     session = _calls.pop(threading.get_ident(), None)
-    if session is not None:
-        return session
-    opened: FlightSession = context.get_middleware(MIDDLEWARE).of(context)
-    return opened
+    if session is None:
+        session = context.get_middleware(MIDDLEWARE).of(context)
+    session.asked_over(context.peer())
+    return session
 
 
 def _split(credentials: str) -> tuple[str, str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
+from flight.connections import listens, sockets
 from flight.server import FlightSqlServer
 from flight.tls import Certificates
 from neurolake import errors
@@ -22,7 +20,6 @@ from neurolake import errors
 FREE_WITHIN_S: Final = 5.0
 ENDED_WITHIN_S: Final = 5.0
 FREE_POLL_S: Final = 0.0005
-DESCRIPTORS: Final = Path("/dev/fd")
 
 
 class Listener:
@@ -144,21 +141,12 @@ def _bind(host: str, port: int) -> None:
 def _stop_listening(port: int) -> bool:
     """Take this process's listening sockets off a port; whether there were any. Accepted connections are others."""
     found = False
-    for path in DESCRIPTORS.iterdir():
-        with suppress(OSError):  # the descriptor of the listing itself is gone by now
-            found = _stopped(int(path.name), port) or found
+    for one in sockets():
+        with suppress(OSError):
+            if one.getsockname()[1] == port and listens(one):
+                one.shutdown(socket.SHUT_RDWR)
+                found = True
     return found
-
-
-def _stopped(descriptor: int, port: int) -> bool:
-    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        return False
-    with socket.socket(fileno=os.dup(descriptor)) as one:
-        is_ours = one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockname()[1] == port
-        if not is_ours or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            return False
-        one.shutdown(socket.SHUT_RDWR)
-    return True
 
 
 def _wait_until_free(host: str, port: int) -> None:

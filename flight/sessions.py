@@ -7,13 +7,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
 
+from flight.connections import Address, address_of, connected
 from flight.uploads import Upload
 from neurolake import errors
 from neurolake.config import Settings
@@ -29,6 +30,8 @@ by who asks for it with the certificate verified."""
 SWEEP_S: Final = 5.0
 ANSWERED_S: Final = 5.0
 """How long a session that has ended its own login may still fetch the answer."""
+RESTED_S: Final = 1200.0
+"""A connection that goes after so long a silence was not left: drivers close idle ones, and come back."""
 FORGOTTEN_S: Final = 60.0
 """How long a session that holds nothing must have been idle to make room for a new one of its user."""
 
@@ -80,7 +83,32 @@ class FlightSession:
         self.used = time.monotonic()
         self.busy = 0
         self.expires = math.inf
+        self._peers: dict[str, float] = {}
+        """The connections that it was asked for something over, and when last."""
+        self._alone: float | None = math.inf
+        """Since when it has had no connection; infinite before its first."""
         self._settings = settings
+
+    def asked_over(self, peer: str) -> None:
+        """Note the connection that a call came over."""
+        self._peers[peer] = self.used
+        self._alone = None
+
+    def is_left(self, connected: Set[Address], looked: float) -> bool:
+        """Whether its client has gone without a word: its connections have gone, and it is not back in time.
+
+        Args:
+            connected: who is connected.
+            looked: when that was looked at; a connection may have come since.
+        """
+        for peer, asked in list(self._peers.items()):
+            address = address_of(peer)
+            if asked < looked and address is not None and address not in connected:
+                self._peers.pop(peer, None)
+        if self._peers or self.busy:
+            return False
+        since = self._alone = looked if self._alone is None else self._alone
+        return since - self.used < RESTED_S and looked - max(since, self.used) > self._settings.session_left_s
 
     def login(self, login: Login) -> None:
         """Note what opened it: what belongs to that login ends with it."""
@@ -303,9 +331,12 @@ class Sessions:
             self.close(session)
 
     def _sweep(self) -> None:
-        while not self._stop.wait(min(SWEEP_S, self._settings.session_idle_s / 2)):
+        settings = self._settings
+        left_s = settings.session_left_s or math.inf
+        while not self._stop.wait(min(SWEEP_S, settings.session_idle_s / 2, left_s / 2)):
             now = time.monotonic()
+            here = None if left_s == math.inf else connected()
             for session in list(self._by_token.values()):
-                if self._is_over(session, now):
+                if self._is_over(session, now) or (here is not None and session.is_left(here, now)):
                     self.close(session)
                 session.drop_expired(now)

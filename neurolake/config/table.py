@@ -209,6 +209,10 @@ class SettingValues:
     sessions_max: int = _row(1000, "Sessions on the server; one more login is refused.", minimum=1, reload="live")
     sessions_per_user_max: int = _row(256, "Sessions of one user.", minimum=1, reload="live")
     session_idle_s: float = _row(3600.0, "A session that asks for nothing this long ends.", minimum=1)
+    session_left_s: float = _row(
+        30.0,
+        "A session whose client's connection has gone ends after this long, unless the client is back; 0: it stays.",
+    )
     tickets_per_session_max: int = _row(
         1000, "Results of a session that are planned and not fetched yet; the oldest goes.", minimum=1
     )

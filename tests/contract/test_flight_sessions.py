@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.flight as paflight
 import pytest
 
-from contract.clients import Flight
+from contract.clients import PASSWORD, Flight
 from contract.conftest import serving, uri
 from contract.test_statuses import until
 from contract.wire import Option, Wire, bare, command
@@ -117,6 +119,72 @@ class TestEnding:
             while read[0] < 100_000_000:
                 read_on()
             assert used.value("SELECT count(*) FROM t") == 0
+
+
+EXITS = """
+import os, sys
+from adbc_driver_flightsql import dbapi
+connection = dbapi.connect(sys.argv[1], db_kwargs={"username": "admin", "password": sys.argv[2]})
+cursor = connection.cursor()
+cursor.execute("CREATE TEMP TABLE mine AS SELECT 1 AS a")
+cursor.execute("UPDATE t SET a = 2")
+cursor.execute("SELECT * FROM range(10_000_000)")
+cursor.fetchone()
+print("there", flush=True)
+sys.stdin.read()
+os._exit(1)
+"""
+
+
+class TestLeaving:
+    def test_a_client_that_exits_leaves_nothing_behind(self, tmp_path: Path) -> None:
+        with serving(tmp_path, session_left_s=0.5) as service, Wire(uri(service)) as stays:
+            stays.update("CREATE TABLE t AS SELECT 1 AS a")
+            command_line = [sys.executable, "-c", EXITS, uri(service), PASSWORD]
+            with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+                assert client.stdout is not None
+                assert client.stdout.readline() == b"there\n"
+                time.sleep(1.5)
+                assert len(service.sessions) == 2
+                with pytest.raises(pa.ArrowException, match=r"\[transaction, query"):
+                    stays.update("UPDATE t SET a = 3")
+                client.communicate(b"")
+            until(lambda: len(service.sessions) == 1, 5)
+            stays.update("UPDATE t SET a = 3")
+            assert stays.value("SELECT a FROM t") == 3
+            assert len(service.engine.activities) == 0
+
+    def test_one_that_comes_back_has_its_session(self, tmp_path: Path) -> None:
+        with serving(tmp_path, session_left_s=1) as service:
+            with Wire(uri(service)) as gone:
+                gone.update("CREATE TEMP TABLE mine AS SELECT 1 AS a")
+            for _ in range(3):
+                time.sleep(0.5)
+                with Wire(uri(service), token=gone.token) as back:
+                    assert back.value("SELECT a FROM mine") == 1
+            until(lambda: len(service.sessions) == 0, 6)
+
+    def test_one_that_is_silent_or_closes_a_long_idle_connection_keeps_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with serving(tmp_path, session_left_s=0.2) as service, Wire(uri(service)) as silent:
+            assert silent.value("SELECT 1") == 1
+            monkeypatch.setattr("flight.sessions.RESTED_S", 1.0)
+            with Wire(uri(service)) as rests:
+                rests.update("CREATE TEMP TABLE mine AS SELECT 1 AS a")
+                time.sleep(1.5)
+            time.sleep(1)
+            assert len(service.sessions) == 2
+            with Wire(uri(service), token=rests.token) as back:
+                assert back.value("SELECT a FROM mine") == 1
+
+    def test_0_leaves_it_to_idleness(self, tmp_path: Path) -> None:
+        with serving(tmp_path, session_left_s=0, session_idle_s=2) as service:
+            with Wire(uri(service)) as gone:
+                assert gone.value("SELECT 1") == 1
+            time.sleep(1)
+            assert len(service.sessions) == 1
+            until(lambda: len(service.sessions) == 0, 5)
 
 
 class TestCaps:
