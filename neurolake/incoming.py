@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from neurolake import errors
+from neurolake.identifiers import fold
 
 _UNHELD: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (pat.is_float16, "Cast it to float32."),
@@ -128,7 +129,7 @@ def _rebased(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _check_names(fields: Iterable[pa.Field], of: str) -> None:
     seen: set[str] = set()
     for field in fields:
-        name = field.name.casefold()
+        name = fold(field.name)
         if not name or name in seen:
             what = f"two columns named {field.name}" if name else "a column without a name"
             raise errors.InvalidRequest(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
+from neurolake.identifiers import fold
 from neurolake.incoming import Incoming
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.query import Alive, Kind, Plan, Request, evolve, new_query_id
@@ -66,7 +67,7 @@ def load(
     if (mode == "upsert") != bool(keys):
         raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
     target = Name.parse(name, session.schema)
-    if target.schema.casefold() == OUTBOX_SCHEMA:
+    if fold(target.schema) == OUTBOX_SCHEMA:
         raise errors.InvalidRequest(
             f"The schema {target.schema} is the system's own.", code="reserved_name", next_step="Choose another schema."
         )
@@ -77,7 +78,7 @@ def load(
         )
     request = Request(f"LOAD {target} ({mode})", session, query_id=new_query_id(), client=client)
     verb = "CREATE" if mode in ("create", "replace") else "INSERT"
-    home = temporary or session.in_transaction() or target.table.casefold() in session.temporary
+    home = temporary or session.in_transaction() or fold(target.table) in session.temporary
     made = "TABLE" if verb == "CREATE" else "INTO"
     text = f"{verb} {'TEMP ' * temporary}{made} {_sql(target, temporary)}"
     plan = Plan(request, text, engine.versions(session), Kind.DDL, verb, home=home)
@@ -171,7 +172,7 @@ def _steps(
     insert = f"INSERT INTO {table} BY NAME FROM {source}"
     if mode != "upsert":
         return [insert]
-    missing = [key for key in keys if key.casefold() not in {name.casefold() for name in existing}]
+    missing = [key for key in keys if fold(key) not in {fold(name) for name in existing}]
     if missing:
         raise errors.NotFound(f"{target} has no column named {missing[0]}.", code="key_unknown")
     return _upsert(table, source, keys)

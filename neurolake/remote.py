@@ -18,6 +18,7 @@ import pyarrow as pa
 from neurolake import errors, loading
 from neurolake.activity import Activity
 from neurolake.adbc import Connection, Statement
+from neurolake.identifiers import fold
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.lake import Lake
 from neurolake.query import Principal, Values
@@ -225,9 +226,9 @@ class RemoteLake(Lake):
 
     def _check_keys(self, name: str, keys: Sequence[str]) -> None:
         with self.sql(f"SELECT * FROM {Name.parse(name).sql()} LIMIT 0") as existing:
-            known = {column.casefold() for column in existing.columns}
+            known = {fold(column) for column in existing.columns}
         for key in keys:
-            if key.casefold() not in known:
+            if fold(key) not in known:
                 raise errors.NotFound(f"{name} has no column named {key}.", code="key_unknown")
 
     def close(self) -> None:

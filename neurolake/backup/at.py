@@ -14,6 +14,7 @@ from neurolake import errors
 from neurolake._duckdb import CATALOG
 from neurolake.backup.restore import select_of
 from neurolake.backup.service import Backups, moment_of
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name, quote
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _clauses(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, dict):
         if node.get("type") == "BASE_TABLE" and node.get("at_clause"):
             path = node["qualified_name"]["path"]
-            if len(path) < 3 or path[0].casefold() == CATALOG:
+            if len(path) < 3 or fold(path[0]) == CATALOG:
                 yield node
         for value in node.values():
             yield from _clauses(value)

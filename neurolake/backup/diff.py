@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from neurolake import errors
 from neurolake.backup.manifest import Manifest, Part, TableEntry
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name, literal, quote
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ def changed_rows(
 
 
 def _checked(keys: Sequence[str], table: TableEntry) -> tuple[str, ...]:
-    known = {column.name.casefold(): column.name for column in table.columns}
+    known = {fold(column.name): column.name for column in table.columns}
     for key in keys:
-        if key.casefold() not in known:
+        if fold(key) not in known:
             raise errors.NotFound(f"{table.full_name} has no column named {key}.", code="key_unknown")
-    return tuple(known[key.casefold()] for key in keys)
+    return tuple(known[fold(key)] for key in keys)
 
 
 def _compared(

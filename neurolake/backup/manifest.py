@@ -19,10 +19,24 @@ from typing import Any
 from neurolake import errors
 from neurolake.sql.text import Name
 
-__all__ = ["FORMAT", "Column", "Manifest", "Part", "Statement", "TableEntry", "in_order", "new_id", "read", "write"]
+__all__ = [
+    "FOLDED",
+    "FORMAT",
+    "Column",
+    "Manifest",
+    "Part",
+    "Statement",
+    "TableEntry",
+    "in_order",
+    "new_id",
+    "read",
+    "write",
+]
 
-FORMAT = 2
-"""The newest that this release reads. What format 1 can say is written as that."""
+FORMAT = 3
+"""The newest that this release reads. What an older one can say is written as that."""
+FOLDED = 3
+"""From which on names are folded as the engine does, which makes a difference only beyond ASCII."""
 
 _ID = re.compile(r"\d{8}t\d{6}_[0-9a-f]{6}\Z")
 
@@ -250,7 +264,16 @@ def write(manifest: Manifest) -> bytes:
     said = {key: value for key, value in later.items() if value}
     if said:
         content |= said | {"format": 2}
+    if not _is_plain(manifest):
+        content["format"] = FOLDED
     return _rendered(content | {"digest": _digest(content)})
+
+
+def _is_plain(manifest: Manifest) -> bool:
+    """Whether no name or decision in it has a letter beyond ASCII."""
+    tables = [(*table.full_name, *(column.name for column in table.columns)) for table in manifest.tables]
+    others = [(one.schema, one.name) for one in manifest.objects]
+    return json.dumps([tables, others, manifest.sources, manifest.metadata], ensure_ascii=False).isascii()
 
 
 def read(data: bytes, where: str) -> Manifest:

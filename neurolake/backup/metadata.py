@@ -16,7 +16,7 @@ __all__ = ["KEPT", "read_metadata", "write_metadata"]
 
 KEPT = (
     "users", "roles", "role_inherits", "user_roles", "user_attributes", "grants", "policies", "row_filters", "tags",
-    "descriptions", "findings",
+    "descriptions", "findings", "former_names",
 )  # fmt: skip
 """The tables, where this release has them."""
 SECRET = frozenset(("password", "token", "secret", "hash", "key"))

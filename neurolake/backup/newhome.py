@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from neurolake import errors
-from neurolake._duckdb import Instance, InstanceOptions
+from neurolake._duckdb import Cursor, Instance, InstanceOptions
 from neurolake.activity import Steps
 from neurolake.backup.faults import reached
-from neurolake.backup.manifest import Manifest
+from neurolake.backup.manifest import FOLDED, Manifest
 from neurolake.backup.metadata import write_metadata
 from neurolake.backup.restore import Restored, Restoring, in_transaction, restore_into
 from neurolake.catalog import Catalog, Source
 from neurolake.catalog.store import Store
+from neurolake.governance.refolding import places, refold
 from neurolake.home import Home, fsync_dir
 from neurolake.home.files import mapped
 from neurolake.outbox import Outbox
@@ -94,10 +95,10 @@ def _fill(
             Outbox(instance, catalog)  # makes what a lake's database must have
             cursor = instance.cursor()
             done = in_transaction(cursor, lambda: restore_into(cursor, asked, paths, check, steps))
-            cursor.close()
             instance.checkpoint()
             if asked.everything:
-                _bring_metadata(asked.manifest, store, catalog, done)
+                _bring_metadata(asked.manifest, store, catalog, cursor, done)
+            cursor.close()
         finally:
             store.close()
             instance.close()
@@ -116,12 +117,15 @@ def _instance(home: Home, options: InstanceOptions) -> Instance:
     )
 
 
-def _bring_metadata(manifest: Manifest, store: Store, catalog: Catalog, done: Restored) -> None:
+def _bring_metadata(manifest: Manifest, store: Store, catalog: Catalog, cursor: Cursor, done: Restored) -> None:
     write_metadata(store, manifest.metadata)
     for content in manifest.sources:
         source = source_of(content)
         catalog.add(source)
         done.objects.append((source.name, "source", 0))
+    if manifest.format < FOLDED:
+        with store.durable() as db:
+            refold(db, places(cursor, db))
 
 
 def source_of(content: Mapping[str, Any]) -> Source:

@@ -14,6 +14,7 @@ from neurolake.backup import rename
 from neurolake.backup.encodings import decode
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Column, Manifest, Part, Statement, TableEntry
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, literal, quote
 from neurolake.sql.types import parse_type
 
@@ -78,7 +79,7 @@ class Restoring:
             NotFound: `snapshot_table_unknown`.
             InvalidRequest: the schema is the system's own.
         """
-        if schema is not None and schema.casefold() in (RESERVED_SCHEMA, CATALOG):
+        if schema is not None and fold(schema) in (RESERVED_SCHEMA, CATALOG):
             raise errors.InvalidRequest(
                 f"The schema {schema} is the system's own.", code="reserved_name", next_step="Choose another schema."
             )
@@ -91,7 +92,7 @@ class Restoring:
         """What an object is called when it is restored."""
         if self.schema is None:
             return name
-        own = name.schema.casefold() == DEFAULT_SCHEMA
+        own = fold(name.schema) == DEFAULT_SCHEMA
         return Name(self.schema if own else f"{self.schema}_{name.schema}", name.table)
 
 

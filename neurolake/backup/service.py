@@ -33,6 +33,7 @@ from neurolake.backup.sealed import SealedFiles
 from neurolake.backup.sealing import Keyring
 from neurolake.backup.throttle import Throttle
 from neurolake.backup.verify import Finding, verify
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, Name
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ class Backups:
         if manifest.kind == "schema" and tables:
             raise errors.NotSupported("A snapshot of kind schema has no rows.", code="snapshot_kind")
         schema = destination.removeprefix(SCHEMA_TARGET) if destination and _is_schema(destination) else None
-        if manifest.role is not None and (destination is None or (schema or "").casefold() == DEFAULT_SCHEMA):
+        if manifest.role is not None and (destination is None or fold(schema or "") == DEFAULT_SCHEMA):
             raise errors.InvalidRequest(
                 f"The snapshot {manifest.snapshot_id} is masked: it holds what the role {manifest.role} may see.",
                 code="snapshot_masked",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from neurolake.backup.encodings import encode, exact
 from neurolake.backup.folder import mapped
 from neurolake.backup.manifest import Column, Part, TableEntry
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name, quote
 from neurolake.sql.types import parse_type
 
@@ -346,7 +347,7 @@ def _by_content(before: TableEntry | None, definition: TableDefinition) -> dict[
 
 def _hides_row_numbers(columns: Sequence[Column]) -> bool:
     """Whether a column has the name by which the engine gives the number of a row."""
-    return any(column.name.casefold() == "rowid" for column in columns)
+    return any(fold(column.name) == "rowid" for column in columns)
 
 
 def _cut(batches: Iterable[pa.RecordBatch], part_rows: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:

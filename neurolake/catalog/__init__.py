@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from neurolake import errors
 from neurolake.catalog.store import Store
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name, words
 
 if TYPE_CHECKING:
@@ -167,4 +168,4 @@ def _is_new(db: Connection, event: Event) -> bool:
 
 def _words(names: Iterable[Name]) -> frozenset[str]:
     """Every first word of a source's name, folded: a statement without any of them names no source."""
-    return frozenset(next(iter(words(name.table)), name.table.casefold()) for name in names)
+    return frozenset(next(iter(words(name.table)), fold(name.table)) for name in names)

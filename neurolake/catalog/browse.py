@@ -16,6 +16,7 @@ from neurolake.catalog import system, visible
 from neurolake.governance.gate_functions import SCALARS
 from neurolake.governance.gate_marks import of_finding
 from neurolake.governance.views import RESERVED
+from neurolake.identifiers import folded_sql
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
 
@@ -238,7 +239,7 @@ class Browser:
             return DUCKDB_VERSION, (), frozenset()
         words = self._rows("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'", ())
         functions = self._rows(
-            "SELECT DISTINCT system.main.lower(function_name) FROM duckdb_functions() "
+            f"SELECT DISTINCT {folded_sql('function_name')} FROM duckdb_functions() "
             "WHERE function_type IN ('scalar', 'macro')",
             (),
         )

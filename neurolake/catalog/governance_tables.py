@@ -53,6 +53,9 @@ CREATE TABLE IF NOT EXISTS findings (
     confidence REAL NOT NULL, evidence TEXT NOT NULL, share REAL NOT NULL, sample_size INTEGER NOT NULL,
     detector TEXT NOT NULL, status TEXT NOT NULL, PRIMARY KEY (table_schema, table_name, column_name, entity)
 );
+CREATE TABLE IF NOT EXISTS former_names (
+    table_schema TEXT NOT NULL, table_name TEXT NOT NULL, PRIMARY KEY (table_schema, table_name)
+);
 CREATE TABLE IF NOT EXISTS audit (
     chain TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, event TEXT NOT NULL, user_name TEXT NOT NULL,
     role TEXT NOT NULL, query_id TEXT NOT NULL, policy_version INTEGER NOT NULL, details TEXT NOT NULL,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 
 from neurolake.catalog import Source
+from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import Name, literal, quote
 
@@ -42,7 +43,7 @@ def relation(name: Name, lend: Callable[[pa.Table], str], sources: Iterable[Sour
         lend: makes an Arrow table readable and gives its name.
         sources: what is registered.
     """
-    found = _VIEWS.get(name.table.casefold())
+    found = _VIEWS.get(fold(name.table))
     if found is None:
         return None
     catalog, schema, rows = found

@@ -13,6 +13,7 @@ from neurolake.catalog import system_backups as backups
 from neurolake.catalog import system_governance as governed
 from neurolake.catalog import system_snapshots as recorded
 from neurolake.catalog.system_governance import TIME
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
@@ -220,9 +221,9 @@ def lookup(name: Name) -> Callable[[Context], pa.Table] | None:
     Raises:
         NotFound: the schema is ours, and there is no such table in it.
     """
-    if name.schema.casefold() != "neurolake":
+    if fold(name.schema) != "neurolake":
         return None
-    found = TABLES.get(name.table.casefold())
+    found = TABLES.get(fold(name.table))
     if found is None:
         raise errors.NotFound(
             f"There is no system table neurolake.{name.table}.", next_step=f"There are: {', '.join(TABLES)}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neurolake.governance.access import DERIVED
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def columns(context: Context, found: Iterable[Row]) -> Iterator[Row]:
                 from neurolake.governance.masks import kept_type
 
                 kind = kept_type(kind)
-            key = column.casefold()
+            key = fold(column)
             tags = sorted(known.tags.get(key, ()))
             finding = known.finding(key)
             yield (
@@ -198,10 +199,10 @@ class _Open:
 
         engine, session = self._context.engine, self._context.session
         for schema, table, column, *_ in Browser(engine, session).visible_columns():
-            yield schema.casefold(), table.casefold(), column.casefold()
+            yield fold(schema), fold(table), fold(column)
         for source in visible.sources(engine, session):
             for column in source.columns:
-                yield *source.name.fold(), column.casefold()
+                yield *source.name.fold(), fold(column)
 
 
 def _mine(context: Context) -> set[str] | None:

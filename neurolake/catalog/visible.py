@@ -12,6 +12,7 @@ from neurolake import errors
 from neurolake.catalog import Source
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.masks import kept_type
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def information(engine: Engine, session: Session, view: str) -> pa.Table:
     Raises:
         AccessDenied: governed roles have no such view.
     """
-    make = _VIEWS.get(view.casefold())
+    make = _VIEWS.get(fold(view))
     if make is None:
         raise errors.AccessDenied(
             f"A governed role has no information_schema.{view}.",

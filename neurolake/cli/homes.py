@@ -65,7 +65,7 @@ def upgrade(target: Target, as_json: bool) -> None:
       neurolake upgrade --lake sales
     """
     from neurolake.home import FORMAT_VERSION
-    from neurolake.home import upgrade as migrate
+    from neurolake.upgrading import upgrade as migrate
 
     folder = target.folder()
     found = migrate(folder)

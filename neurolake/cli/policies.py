@@ -10,6 +10,7 @@ from neurolake import errors
 from neurolake.cli.output import answer, destination, print_rows
 from neurolake.cli.target import Command, Target, on_a_lake
 from neurolake.cli.values import parse_values
+from neurolake.identifiers import folded_sql
 
 _ROLE = click.option(
     "--role", default="*", show_default=True, metavar="ROLE", help="Whom it is for; * for all but admin."
@@ -182,7 +183,8 @@ def columns(target: Target, table: str | None, as_json: bool) -> None:
 
     where, values = "", None
     if table is not None:
-        where, values = "WHERE lower(table_schema) = ? AND lower(table_name) = ?", list(Name.parse(table).fold())
+        where = f"WHERE {folded_sql('table_schema')} = ? AND {folded_sql('table_name')} = ?"
+        values = list(Name.parse(table).fold())
     with target.open() as lake:
         print_rows(lake.sql(f"SELECT * FROM neurolake.columns {where}", values).arrow(), as_json)
 

@@ -34,6 +34,7 @@ from neurolake.governance.users import Users
 from neurolake.governance.views import SecureViews
 from neurolake.history import History, state_of
 from neurolake.home import Home
+from neurolake.identifiers import folded_sql
 from neurolake.outbox import Outbox
 from neurolake.pii import literals
 from neurolake.pii.background import Background
@@ -385,8 +386,8 @@ class Engine:
     def refuse_taken(self, name: Name) -> None:
         """Refuse a name that a managed table or view has."""
         sql = (
-            "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND system.main.lower(table_schema) = ? "
-            "AND system.main.lower(table_name) = ?"
+            f"SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND {folded_sql('table_schema')} = ? "
+            f"AND {folded_sql('table_name')} = ?"
         )
         folded = name.fold()
         if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):

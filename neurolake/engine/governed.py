@@ -26,6 +26,7 @@ from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
 from neurolake.governance.masks import keys_of
+from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import Context
 from neurolake.query import Kind, Plan, Request, evolve
@@ -194,10 +195,10 @@ class Relations:
             return ("temp", "main", name)
         wanted = self.name_of(path)
         if (make := system.lookup(wanted)) is not None:
-            if wanted.table.casefold() not in _FILTERED:
+            if fold(wanted.table) not in _FILTERED:
                 raise gate.denied(f"neurolake.{wanted.table}", code="relation_denied")
             return self._lend(make(Context(self._engine, self._session, self._draft.request.query_id)))
-        if wanted.schema.casefold() == "information_schema":
+        if fold(wanted.schema) == "information_schema":
             return self._lend(visible.information(self._engine, self._session, wanted.table))
         return self._view(wanted)
 
@@ -207,7 +208,7 @@ class Relations:
 
     def name_of(self, path: Path) -> Name:
         """The name that a path means; one that leads out of the lake means nothing."""
-        if len(path) == 3 and path[0].casefold() == "lake":
+        if len(path) == 3 and fold(path[0]) == "lake":
             path = path[1:]
         if len(path) > 2:
             raise unknown(".".join(path), self._principal.role)
@@ -288,7 +289,7 @@ class Relations:
             source = self._engine.catalog.sources.get(name.fold(), source)
             self.sources.append(source.name)
             return relation.reader(source.location, source.format, source.options), dict(source.columns)
-        if name.schema.casefold() in _CLOSED_SCHEMAS:
+        if fold(name.schema) in _CLOSED_SCHEMAS:
             raise unknown(str(name), self._principal.role)
         if self._session.in_transaction() and self._is_another(name.fold()):
             raise errors.Unavailable(
@@ -337,8 +338,8 @@ class Relations:
 
 def _in_zone(condition: str, columns: Mapping[str, str]) -> bool:
     """Whether the rows that a condition lets through may be others in another time zone."""
-    said = condition.casefold()
-    asked = (kind for column, kind in columns.items() if column.casefold() in said)
+    said = fold(condition)
+    asked = (kind for column, kind in columns.items() if fold(column) in said)
     return _TIMES.search(condition) is not None or any(map(_ZONED.search, asked))
 
 
@@ -380,13 +381,13 @@ def _fill_in(node: Any, attributes: Mapping[str, str]) -> None:
 
 
 def _is_attribute(node: Mapping[str, Any]) -> bool:
-    path = [part.casefold() for part in node["qualified_name"]["path"]]
+    path = [fold(part) for part in node["qualified_name"]["path"]]
     return path[-2:] == [RESERVED_SCHEMA, "attribute"]
 
 
 def temporary_of(path: Path, temporary: frozenset[str]) -> str | None:
     """The temporary table that a path means, if it is one."""
-    folded = [part.casefold() for part in path]
+    folded = [fold(part) for part in path]
     if folded[:-1] in ([], ["temp"], ["temp", "main"]) and folded[-1] in temporary:
         return path[-1]
     return None
@@ -398,7 +399,7 @@ def check_temporary(session: Session, version: int, name: str) -> None:
     Raises:
         AccessDenied: it was.
     """
-    if session.made_under.get(name.casefold()) != (session.principal.role, version):
+    if session.made_under.get(fold(name)) != (session.principal.role, version):
         raise errors.AccessDenied(
             f"The temporary table {name} was made in another role or before the policies changed.",
             code="temporary_stale",

@@ -18,6 +18,7 @@ from neurolake.governance.access import NOT_GRANTED, WRITE_ONLY, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
+from neurolake.identifiers import fold
 from neurolake.query import Plan, evolve
 from neurolake.sql.text import Name, quote, split_identifier
 
@@ -128,7 +129,7 @@ def _composed(engine: Engine, kind: str, change: re.Match[str], decision: TableD
 def _seen(name: str, decision: TableDecision) -> str:
     """A column that the role sees as it is, as it is spelled in the table; or one that nobody has looked at yet."""
     for column in decision.columns:
-        if column.column.casefold() == name.casefold() and column.action in ("allow", ABSENT):
+        if fold(column.column) == fold(name) and column.action in ("allow", ABSENT):
             return column.column
     raise gate.denied(f"the column {name} in this ALTER", code="column_denied")
 
@@ -140,7 +141,7 @@ def _part(text: str) -> str:
 
 def _new(text: str) -> str:
     name = _part(text)
-    if name.casefold().startswith(RESERVED):
+    if fold(name).startswith(RESERVED):
         raise errors.InvalidRequest(
             f"Names that begin with {RESERVED} are the system's own.", code="reserved_name",
             next_step="Choose another name.",

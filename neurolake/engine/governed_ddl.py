@@ -11,6 +11,7 @@ from neurolake.engine import gating, governed, governed_views, planning
 from neurolake.governance import gate
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
+from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.query import Plan, evolve
 from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote, split_identifier
@@ -77,8 +78,8 @@ def _create(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str
         select = gating.mapped(engine, match["query"], relations, draft.request.session.schema).text
         text = f"{head} AS {select}"
     ruling = governed.Ruling(engine.access.version, {}) if relations is None else relations.ruling()
-    there = bool(match["missing"]) and name.casefold() in draft.request.session.temporary
-    made = name.casefold() if match["temporary"] and not there else None  # what is there stays what it was
+    there = bool(match["missing"]) and fold(name) in draft.request.session.temporary
+    made = fold(name) if match["temporary"] and not there else None  # what is there stays what it was
     draft = evolve(draft, text=text, relations={} if relations is None else relations.lent, ruling=ruling, detail=made)
     return planning.described(draft, planning.bound(draft, activity))
 
@@ -86,13 +87,13 @@ def _create(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str
 def _made(engine: Engine, draft: Plan, match: re.Match[str]) -> tuple[str, str]:
     """The name of the table or view to be made, and the SQL of it."""
     parts = split_identifier(match["name"])
-    if parts[-1].casefold().startswith(RESERVED):
+    if fold(parts[-1]).startswith(RESERVED):
         raise errors.InvalidRequest(
             f"Names that begin with {RESERVED} are the system's own.", code="reserved_name",
             next_step="Choose another name.",
         )  # fmt: skip
     if match["temporary"]:
-        if [part.casefold() for part in parts[:-1]] not in ([], ["temp"], ["temp", "main"]):
+        if [fold(part) for part in parts[:-1]] not in ([], ["temp"], ["temp", "main"]):
             raise gate.denied("a temporary table in a schema", code="statement_denied")
         return parts[-1], f"temp.main.{quote(parts[-1])}"
     name = lake_name(parts, draft.request.session)
@@ -105,34 +106,12 @@ def may_make(engine: Engine, draft: Plan, name: Name) -> None:
 
     Raises:
         AccessDenied: it has no such privilege.
-        AlreadyExists: a source has the name, or a table one that counts as the same.
+        AlreadyExists: a source has the name.
     """
     if not engine.access.may(draft.request.principal, "create", Object.of(name)):
         raise no_privilege("create", str(name), draft.request.principal.role)
-    check_spelling(engine, name)
     if name.fold() in engine.catalog.sources:
         raise errors.AlreadyExists(f"A source named {name} exists already.", next_step="Choose another name.")
-
-
-def check_spelling(engine: Engine, name: Name) -> None:
-    """Refuse a second table whose name compares as equal to one that is there, since what is granted on it would meet
-    the other too: the engine takes only ASCII letters of either case for the same.
-
-    Raises:
-        AlreadyExists: there is one.
-    """
-    sql = (
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake' "
-        "UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
-    )
-    for (other,) in engine.instance.acquire_and(lambda cursor: cursor.rows(sql)):
-        if other.casefold() == name.table.casefold() and _ascii_folded(other) != _ascii_folded(name.table):
-            raise errors.AlreadyExists(f"A table of a name that counts as {name} exists already.",
-                                       next_step="Choose another name.")  # fmt: skip
-
-
-def _ascii_folded(text: str) -> str:
-    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 
 def lake_name(parts: list[str], session: Session) -> Name:
@@ -141,12 +120,12 @@ def lake_name(parts: list[str], session: Session) -> Name:
     Raises:
         AccessDenied, InvalidRequest: they mean something else.
     """
-    if len(parts) == 3 and parts[0].casefold() == "lake":
+    if len(parts) == 3 and fold(parts[0]) == "lake":
         parts = parts[1:]
     if len(parts) > 2:
         raise gate.denied("a table outside the lake", code="statement_denied")
     name = Name(parts[0] if len(parts) == 2 else session.schema, parts[-1])
-    if name.schema.casefold() in (RESERVED_SCHEMA, OUTBOX_SCHEMA, "temp", "information_schema", "pg_catalog"):
+    if fold(name.schema) in (RESERVED_SCHEMA, OUTBOX_SCHEMA, "temp", "information_schema", "pg_catalog"):
         raise errors.InvalidRequest(
             f"No table can be made in the schema {name.schema}.", code="reserved_name", next_step="Choose another."
         )

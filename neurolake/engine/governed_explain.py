@@ -12,6 +12,7 @@ from neurolake.activity import Activity
 from neurolake.engine import governed
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.objects import Object
+from neurolake.identifiers import fold
 from neurolake.query import Principal, Request
 from neurolake.sql.text import Name
 
@@ -66,7 +67,7 @@ def _is_about(row: tuple[Any, ...], about: Object) -> bool:
     schema, table, column = row[:3]
     if Name(schema, table).fold() != about.name:
         return False
-    return not about.column or column is None or column.casefold() == about.column
+    return not about.column or column is None or fold(column) == about.column
 
 
 def _rows(engine: Engine, session: Session, asked: Asked, text: str, query_id: str) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from neurolake.engine import gating, governed, planning
 from neurolake.governance import gate, invoker
 from neurolake.governance.access import ColumnDecision, TableDecision
 from neurolake.governance.gate_marks import marked_columns
+from neurolake.identifiers import fold
 from neurolake.query import Plan, evolve
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote
 
@@ -82,7 +83,7 @@ def _in_full(engine: Engine, query: str, relations: governed.Relations, schema: 
 def _distinct(names: tuple[str, ...]) -> list[str]:
     found: list[str] = []
     for name in names:
-        while name.casefold() in (other.casefold() for other in found):
+        while fold(name) in (fold(other) for other in found):
             name += "_1"
         found.append(name)
     return found
@@ -112,7 +113,7 @@ class Expansion:
 
     def temporary_text(self, name: str) -> str | None:
         """The text of a temporary view of the session; None for any other of its temporary relations."""
-        return self._asked("temporary", lambda schema, view: view.casefold() == name.casefold())
+        return self._asked("temporary", lambda schema, view: fold(view) == fold(name))
 
     def _asked(self, where: str, wanted: Callable[[str, str], bool]) -> str | None:
         with planning.borrowed(self._draft, self._activity) as cursor:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.engine import gating, governed, planning
-from neurolake.engine.governed_ddl import check_spelling, no_privilege, no_relation
+from neurolake.engine.governed_ddl import no_privilege, no_relation
 from neurolake.governance import clauses, gate, merges, writes
 from neurolake.governance.access import TableDecision
 from neurolake.governance.masks import keys_of
 from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
+from neurolake.identifiers import fold
 from neurolake.loading import Load
 from neurolake.query import Plan, evolve
 from neurolake.sql.text import DEFAULT_SCHEMA, RESERVED_SCHEMA, Name, quote
@@ -80,9 +81,9 @@ def _shown(engine: Engine, parameters: Sequence[gate.Node], node: gate.Node) -> 
 
 def _check_names(draft: Plan, activity: Activity, decision: TableDecision) -> None:
     """BY NAME writes the columns that the query names: only those that the role sees."""
-    seen = {name.casefold() for name in writes.writable(decision)}
+    seen = {fold(name) for name in writes.writable(decision)}
     for name in planning.bound(draft, activity).names:
-        if name.casefold() not in seen:
+        if fold(name) not in seen:
             raise gate.denied(f"the column {name} in this write", code="column_denied")
 
 
@@ -104,7 +105,7 @@ class _Target(governed.Relations):
             self.decision = governed.open_decision(self.columns)
             return
         self.sql = self.name.sql()
-        if self.name.schema.casefold() == RESERVED_SCHEMA or not self._may_write(write):
+        if fold(self.name.schema) == RESERVED_SCHEMA or not self._may_write(write):
             raise no_privilege("write", str(self.name), self._principal.role)
         if self.name.fold() in engine.catalog.sources:
             raise errors.NotSupported(
@@ -149,13 +150,13 @@ def load(engine: Engine, plan: Plan) -> Plan:
     session, wanted = plan.request.session, plan.detail
     if not isinstance(wanted, Load) or wanted.columns is None:
         raise gate.denied("files of the server as what is loaded", code="statement_denied")
-    if wanted.target.table.casefold().startswith(RESERVED):
+    if fold(wanted.target.table).startswith(RESERVED):
         raise errors.InvalidRequest(
             f"Names that begin with {RESERVED} are the system's own.", code="reserved_name",
             next_step="Choose another name.",
         )  # fmt: skip
     if wanted.temporary:  # a table of the lake that a temporary one hides is still the lake's
-        made = wanted.target.table.casefold()
+        made = fold(wanted.target.table)
         if made in session.temporary:
             governed.check_temporary(session, engine.access.version, wanted.target.table)
         return evolve(plan, ruling=governed.Ruling(engine.access.version, {}), detail=made)
@@ -172,14 +173,13 @@ def _checked(engine: Engine, session: Session, wanted: Load) -> TableDecision | 
         if not engine.access.may(principal, privilege, Object.of(target)):
             raise no_privilege(privilege, str(target), principal.role)
     if makes or types is None:
-        check_spelling(engine, target)
         return None
     decision = engine.access.decide(principal, target, types)
     if wanted.mode == "upsert" and not clauses.sees_whole(decision):
         raise gate.denied("upsert into a table that it does not see as it is", code="write_denied")
-    seen = {name.casefold() for name in writes.writable(decision)}
+    seen = {fold(name) for name in writes.writable(decision)}
     for name in wanted.columns or ():
-        if name.casefold() not in seen:
+        if fold(name) not in seen:
             raise gate.denied(f"the column {name} in this load", code="column_denied")
     return decision
 

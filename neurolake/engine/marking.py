@@ -8,6 +8,7 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.engine import planning
 from neurolake.governance import gate_marks
+from neurolake.identifiers import fold
 from neurolake.query import Kind, Plan, evolve
 from neurolake.sql.text import Name, words
 
@@ -45,8 +46,8 @@ def marked(engine: Engine, asked: Plan, planned: Plan, activity: Activity) -> Pl
 def _name_of(path: tuple[str, ...], session: Session) -> Name | None:
     """The name that a path means; None for what is temporary, or out of the lake."""
     if len(path) == 3:
-        return Name(*path[1:]) if path[0].casefold() == "lake" else None
-    if len(path) > 3 or path[-1].casefold() in session.temporary:
+        return Name(*path[1:]) if fold(path[0]) == "lake" else None
+    if len(path) > 3 or fold(path[-1]) in session.temporary:
         return None
     return Name(path[0] if len(path) == 2 else session.schema, path[-1])
 

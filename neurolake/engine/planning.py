@@ -12,6 +12,7 @@ from neurolake import errors, observe
 from neurolake._duckdb import CATALOG, Binding, Cursor, Parsed
 from neurolake.activity import Activity
 from neurolake.engine.resolving import resolve
+from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import find
 from neurolake.query import Kind, Plan, Request, evolve, new_query_id
@@ -98,7 +99,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return _bind_call(engine, draft)
     if kind is Kind.EXPLAIN:
         return _bind_explain(engine, draft, activity)
-    if CATALOG in draft.text.casefold():
+    if CATALOG in fold(draft.text):
         _refuse_reserved(draft)
     asked = evolve(draft, home=_belongs_home(draft))
     draft = resolve(engine, asked, activity)
@@ -273,10 +274,10 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
 def _refuse_reserved(draft: Plan) -> None:
     """No schema, catalog or attached database takes a name of the system's; nothing touches the outbox."""
     text = draft.text
-    target = tuple(part.casefold() for part in statements.target_of(text) or ())
+    target = tuple(fold(part) for part in statements.target_of(text) or ())
     refused = OUTBOX_SCHEMA in words(text)
     if draft.verb == "ATTACH":
-        refused |= statements.attached_name(text).casefold() in _TAKEN
+        refused |= fold(statements.attached_name(text)) in _TAKEN
     elif draft.verb == "CREATE":
         made = statements.made_of(text) in ("SCHEMA", "DATABASE")
         refused |= target[-1:] in [(name,) for name in _TAKEN] if made else target[-2:-1] == (RESERVED_SCHEMA,)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.catalog import Source, information, system
+from neurolake.identifiers import fold
 from neurolake.procedures import Context
 from neurolake.query import Kind, Plan, evolve
 from neurolake.sources import relation
@@ -46,7 +47,7 @@ class _Lookup:
         if (make := system.lookup(name)) is not None:
             return self._lend(make(self._context))
         sources = self._engine.catalog.sources
-        if name.schema.casefold() == information.SCHEMA:
+        if fold(name.schema) == information.SCHEMA:
             return information.relation(name, self._lend, sources.values())
         source = sources.get(name.fold())
         return self._expanded(name.fold()) if source is None else self.read(source)
@@ -123,7 +124,7 @@ def resolve(engine: Engine, draft: Plan, activity: Activity, *, as_views: bool =
     if draft.kind is not Kind.LOCAL and (resolved.unread or not seen.isdisjoint(_OPAQUE)):
         lookup.as_views = True
         for name, source in engine.catalog.sources.items():
-            hidden = name.table in session.temporary or name.schema != session.schema.casefold()
+            hidden = name.table in session.temporary or name.schema != fold(session.schema)
             if not hidden and words(name.table) <= seen:
                 lookup.read(source)
     if lookup.relations and statements.made_of(draft.text) in _KEEPERS:

@@ -16,6 +16,7 @@ from neurolake.catalog import Event
 from neurolake.engine import planning, result_checks
 from neurolake.governance import tables
 from neurolake.governance.views import RESERVED
+from neurolake.identifiers import fold
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.query import Kind, Plan, evolve
 from neurolake.result import ClearedStream, CursorStream, Finish, Limits, Result, Stream, TableStream
@@ -290,11 +291,11 @@ def _event_of(plan: Plan) -> tuple[str, str, str] | None:
         raise errors.NotSupported(
             f"What this {plan.verb} changes cannot be read.", next_step="Write it without comments inside."
         )
-    if target is None or (len(target) == 3 and target[0].casefold() != "lake"):
+    if target is None or (len(target) == 3 and fold(target[0]) != "lake"):
         return None
     if plan.verb == "COPY" and not statements.copies_in(text):
         return None
-    if len(target) > 1 and target[0].casefold() == "lake":
+    if len(target) > 1 and fold(target[0]) == "lake":
         target = target[1:]
     if _is_temporary(plan, text, target):
         return None
@@ -309,10 +310,10 @@ def _event_of(plan: Plan) -> tuple[str, str, str] | None:
 
 def _is_temporary(plan: Plan, text: str, target: tuple[str, ...]) -> bool:
     if len(target) > 1:
-        return target[0].casefold() == "temp"
+        return fold(target[0]) == "temp"
     if plan.verb == "CREATE":
         return tables.makes_temporary(text)
-    return target[0].casefold() in plan.request.session.temporary
+    return fold(target[0]) in plan.request.session.temporary
 
 
 def _temporary(cursor: Cursor) -> frozenset[str]:
@@ -320,7 +321,7 @@ def _temporary(cursor: Cursor) -> frozenset[str]:
         "SELECT table_name FROM duckdb_tables() WHERE temporary "
         "UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
     )
-    return frozenset(row[0].casefold() for row in rows if not row[0].startswith(RESERVED))
+    return frozenset(fold(row[0]) for row in rows if not row[0].startswith(RESERVED))
 
 
 def _transaction(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.config import SETTINGS
+from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.statements import Setting
 from neurolake.sql.text import RESERVED_SCHEMA, literal, quote, split_identifier
@@ -91,13 +92,13 @@ def change(engine: Engine, session: Session, setting: Setting, text: str, activi
 
 def _schema(name: str) -> str:
     parts = split_identifier(name)
-    if len(parts) == 1 and parts[0].casefold() != "lake":
+    if len(parts) == 1 and fold(parts[0]) != "lake":
         parts = ["lake", parts[0]]
     if len(parts) == 1:
         parts = ["lake", "main"]
-    if parts[0].casefold() != "lake" or len(parts) != 2:
+    if fold(parts[0]) != "lake" or len(parts) != 2:
         raise errors.NotFound(f"There is no schema {name}.", next_step="Schemas of the lake are lake.<schema>.")
-    if parts[1].casefold() in (RESERVED_SCHEMA, OUTBOX_SCHEMA):
+    if fold(parts[1]) in (RESERVED_SCHEMA, OUTBOX_SCHEMA):
         raise errors.InvalidRequest(
             "The schema neurolake is the system's own.", code="reserved_name", next_step="Choose another schema."
         )
@@ -108,8 +109,8 @@ def _find(engine: Engine, session: Session, schema: str | None) -> None:
     """A governed session only notes its schema: its statements name everything in full."""
     from neurolake.catalog.browse import Browser
 
-    if schema is not None and split_identifier(schema)[-1].casefold() not in (
-        name.casefold() for name in (*Browser(engine, session).schemas(), "lake")
+    if schema is not None and fold(split_identifier(schema)[-1]) not in (
+        fold(name) for name in (*Browser(engine, session).schemas(), "lake")
     ):
         raise errors.NotFound(f"There is no schema {schema}.", next_step="SELECT * FROM information_schema.schemata.")
 

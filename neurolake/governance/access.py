@@ -16,6 +16,7 @@ from neurolake.catalog.store import Store
 from neurolake.governance import actions, facts
 from neurolake.governance.facts import EVERY_ROLE, Facts, Finding, Policy
 from neurolake.governance.objects import EVERY, LAKE, Object
+from neurolake.identifiers import fold
 from neurolake.query import Principal
 from neurolake.sql.text import Name, words
 
@@ -27,6 +28,10 @@ DERIVED = "derived"
 NOT_GRANTED = "not granted"
 WRITE_ONLY = "granted to be written, not to be read"
 IN_DOUBT = "it has just been changed, and the metadata does not know it yet"
+FORMERLY = (
+    "policies, tags or findings from before the upgrade may be about it: an administrator sets them anew on this "
+    "spelling, then grants the table by name"
+)
 WHOLE_KEPT_S = 30.0
 """How long a picture remembers the facts of every table."""
 TABLES_KEPT_MAX = 2_000
@@ -195,6 +200,8 @@ class Access:
         self, principal: Principal, name: Name, columns: Mapping[str, str], known: Facts, *, seen: bool
     ) -> TableDecision:
         roles = self.roles_of(principal.role)
+        if known.formerly and not any(role in roles for role, _, _ in known.grants):
+            return _closed(columns, FORMERLY)
         if broken := self._broken(known, roles, columns):
             return _closed(columns, broken)
         on = Object.of(name)
@@ -219,7 +226,7 @@ class Access:
         return None
 
     def _broken(self, known: Facts, roles: tuple[str, ...], columns: Mapping[str, str]) -> str | None:
-        there = {column.casefold() for column in columns}
+        there = {fold(column) for column in columns}
         for policy in known.policies:
             if policy.target.column and policy.target.column not in there and _meant(policy.role, roles):
                 return (
@@ -231,7 +238,7 @@ class Access:
     def _column(
         self, met: _Met, known: Facts, column: str, data_type: str, *, readable: bool, seen: bool
     ) -> ColumnDecision:
-        folded = column.casefold()
+        folded = fold(column)
         if not readable and not any(
             (role, privilege, folded) in known.grants for role in met.roles for privilege in ("read", ADMIN)
         ):

@@ -14,6 +14,7 @@ from neurolake import errors
 from neurolake.governance import facts
 from neurolake.governance.facts import CONFIDENT_MIN, Finding, same_type
 from neurolake.governance.objects import Object, word
+from neurolake.identifiers import fold
 from neurolake.query import OWNER, Principal
 from neurolake.sql.text import Name
 
@@ -71,7 +72,7 @@ class Classification:
                     f"{table} has changed while it was scanned.", code="table_changing", next_step="Scan it again."
                 )
             for column, data_type in columns.items():
-                key = (*name, column.casefold())
+                key = (*name, fold(column))
                 db.execute(f"DELETE FROM findings WHERE {_WHERE} AND status = 'auto'", key)
                 db.execute(
                     "INSERT INTO scans VALUES (?, ?, ?, ?, 'scanned', ?) ON CONFLICT DO UPDATE SET at = excluded.at, "
@@ -83,7 +84,7 @@ class Classification:
                 self._insert(db, name, one)
 
     def _insert(self, db: Connection, name: Name, one: Finding) -> None:
-        key = (*name, one.column.casefold())
+        key = (*name, fold(one.column))
         reviewed = db.execute(f"SELECT status FROM scans WHERE {_WHERE}", key).fetchone()
         said = db.execute(f"SELECT count(*) FROM findings WHERE {_WHERE} AND status = 'confirmed'", key).fetchone()
         if reviewed and reviewed[0] == "confirmed" and not said[0]:

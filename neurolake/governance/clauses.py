@@ -13,6 +13,7 @@ from neurolake.governance import masks
 from neurolake.governance.access import TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate import Node, denied
+from neurolake.identifiers import fold
 from neurolake.sql.text import columns as listed
 from neurolake.sql.text import quote
 
@@ -56,12 +57,12 @@ def conflict(info: Node | None, target: str, alias: str, decision: TableDecision
         raise denied("ON CONFLICT on a table that it does not see as it is", code="write_denied")
     if info["condition"] is not None:
         raise denied("a condition on the index of ON CONFLICT", code="write_denied")
-    columns = {column.column.casefold(): column.column for column in decision.columns}
+    columns = {fold(column.column): column.column for column in decision.columns}
     on = f" ({listed(_named(info['indexed_columns'], columns))})" if info["indexed_columns"] else ""
     change = info["set_info"]
     if info["action_type"] == "NOTHING" and change is None:
         return f" ON CONFLICT{on} DO NOTHING"
-    scopes = {alias.casefold(): target, EXCLUDED: EXCLUDED}
+    scopes = {fold(alias): target, EXCLUDED: EXCLUDED}
     if info["action_type"] == "REPLACE" and change is None and not on:
         return REPLACING
     if info["action_type"] != "UPDATE":
@@ -75,9 +76,9 @@ def conflict(info: Node | None, target: str, alias: str, decision: TableDecision
 
 def _named(names: Sequence[str], columns: Mapping[str, str]) -> list[str]:
     for name in names:
-        if name.casefold() not in columns:
+        if fold(name) not in columns:
             raise denied(f"the column {name} in this write", code="column_denied")
-    return [columns[name.casefold()] for name in names]
+    return [columns[fold(name)] for name in names]
 
 
 def _own(node: Node, columns: Mapping[str, str], scopes: Mapping[str, str], target: str | None) -> Node:
@@ -104,11 +105,11 @@ def _walk(value: Any, columns: Mapping[str, str], scopes: Mapping[str, str], tar
             raise denied("functions by a qualified name", code="function_denied")
         if value.get("class") == "COLUMN_REF":
             *head, name = value["column_names"]
-            known = len(head) < 2 and all(part.casefold() in scopes for part in head)
-            if not known or name.casefold() not in columns:
+            known = len(head) < 2 and all(fold(part) in scopes for part in head)
+            if not known or fold(name) not in columns:
                 raise denied(f"the column {'.'.join(value['column_names'])} in this write", code="column_denied")
-            relation = scopes[head[0].casefold()] if head else target
-            value["column_names"] = [*([relation] if target is not None and relation else []), columns[name.casefold()]]
+            relation = scopes[fold(head[0])] if head else target
+            value["column_names"] = [*([relation] if target is not None and relation else []), columns[fold(name)]]
         for item in value.values():
             _walk(item, columns, scopes, target)
 
@@ -131,20 +132,20 @@ def returning(
     """
     if not items:
         return ""
-    seen = {column.column.casefold(): column for column in decision.columns if column.action != ABSENT}
+    seen = {fold(column.column): column for column in decision.columns if column.action != ABSENT}
     open_ = {key: column.column for key, column in seen.items() if column.action == "allow"}
     shown: list[str] = []
     for item in items:
-        names = [name.casefold() for name in item["column_names"]] if item["class"] == "COLUMN_REF" else []
+        names = [fold(name) for name in item["column_names"]] if item["class"] == "COLUMN_REF" else []
         if item["class"] == "STAR" and not any(item[key] for key in _STARS):
             shown += [_column(column, types, column.column) for column in seen.values()]
-        elif names and names[-1] in seen and names[:-1] in ([], [alias.casefold()]):
+        elif names and names[-1] in seen and names[:-1] in ([], [fold(alias)]):
             shown.append(_column(seen[names[-1]], types, item["alias"] or item["column_names"][-1]))
         elif names == [ACTION] and verb == "MERGE":
             shown.append(f"{ACTION} AS {quote(item['alias'] or ACTION)}")
         else:
             label = item["alias"]
-            text = show(_own(item, open_, {alias.casefold(): ""}, None))
+            text = show(_own(item, open_, {fold(alias): ""}, None))
             shown.append(f"{text} AS {quote(label or text)}")
     return f" RETURNING {', '.join(shown)}"
 

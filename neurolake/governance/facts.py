@@ -6,11 +6,12 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurolake.catalog.store import Store
 from neurolake.governance.objects import Object
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name
 
 EVERY_ROLE = "*"
@@ -71,25 +72,27 @@ class Facts:
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     scans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """column: (its type when it was looked at, scanned or confirmed)"""
+    formerly: bool = False
+    """Whether protection that an earlier release stored may be about the table: its name did not say which it meant."""
 
     def entities(self, column: str) -> frozenset[str]:
         """What a column holds, by findings that were not rejected."""
-        found = self.findings.get(column.casefold(), ())
+        found = self.findings.get(fold(column), ())
         return frozenset(one.entity for one in found if one.entity is not None and one.status != "rejected")
 
     def finding(self, column: str) -> Finding | None:
         """What a column is said to hold: of findings that were not rejected the surest, confirmed ones first."""
-        held = (one for one in self.findings.get(column.casefold(), ()) if one.status != "rejected")
+        held = (one for one in self.findings.get(fold(column), ()) if one.status != "rejected")
         return max(held, key=lambda one: one.confidence + (one.status == "confirmed"), default=None)
 
     def status(self, column: str, data_type: str | None = None) -> str:
         """unscanned, scanned or confirmed. A column whose type has changed since counts as unscanned."""
-        seen_type, status = self.scans.get(column.casefold(), ("", "unscanned"))
+        seen_type, status = self.scans.get(fold(column), ("", "unscanned"))
         return status if data_type is None or seen_type == same_type(data_type) else "unscanned"
 
     def in_doubt(self, column: str) -> tuple[Finding, ...]:
         """Findings that are not sure, and that nobody has reviewed."""
-        found = self.findings.get(column.casefold(), ())
+        found = self.findings.get(fold(column), ())
         return tuple(one for one in found if one.status == "auto" and one.confidence < CONFIDENT_MIN)
 
 
@@ -107,12 +110,23 @@ def same_type(data_type: str) -> str:
 
 def read(store: Store, name: Name) -> Facts:
     """The facts of one table."""
-    return _read(store, "WHERE table_schema = ? AND table_name = ?", tuple(name)).get(name, NOTHING)
+    found = _read(store, "WHERE table_schema = ? AND table_name = ?", tuple(name)).get(name, NOTHING)
+    return found if all(map(str.isascii, name)) else replace(found, formerly=_formerly(store, name))
 
 
 def read_all(store: Store) -> dict[Name, Facts]:
     """The facts of every table that has any, in a few passes: for those who list the whole catalog."""
-    return _read(store, "WHERE table_name <> ''", ())
+    found = _read(store, "WHERE table_name <> ''", ())
+    for name in found:
+        if not all(map(str.isascii, name)):
+            found[name] = replace(found[name], formerly=_formerly(store, name))
+    return found
+
+
+def _formerly(store: Store, name: Name) -> bool:
+    before = tuple(part.casefold() for part in name)
+    sql = "SELECT 1 FROM former_names WHERE table_schema = ? AND table_name = ?"
+    return before != name and bool(store.rows(sql, before))
 
 
 def found_in(store: Store) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from neurolake import errors
 from neurolake.governance.gate_functions import OPERATORS, SCALARS, TABLE_FUNCTIONS, TYPES
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA
 
 Path = tuple[str, ...]
@@ -256,7 +257,7 @@ class _Walk:
                 if len(_path(node, "function_name")) != 1 or not _callable(node["function_name"]):
                     raise denied(f"the function {node['function_name']}", code="function_denied")
             case "TYPE":
-                if len(_path(node, "type_name")) != 1 or node["type_name"].casefold() not in TYPES:
+                if len(_path(node, "type_name")) != 1 or fold(node["type_name"]) not in TYPES:
                     raise denied(f"the type {node['type_name']}", code="type_denied")
             case "COLUMN_REF":
                 self.column(node)
@@ -270,7 +271,7 @@ class _Walk:
             _as_plain_call(node, path)
         elif len(path) != 1:
             raise denied("functions by a qualified name", code="function_denied")
-        name = node["function_name"].casefold()
+        name = fold(node["function_name"])
         if name in _NAMES_OF_THE_LAKE and not node["arguments"]:
             _as_constant(node, _NAMES_OF_THE_LAKE[name])
         elif not _callable(name):
@@ -290,7 +291,7 @@ class _Walk:
         if call["class"] != "FUNCTION" or not _EXPRESSIONS["FUNCTION"][1] >= call.keys():
             raise denied("a table function of this form", code="function_denied")
         path = _path(call, "function_name")
-        if len(path) != 1 or path[0].casefold() not in TABLE_FUNCTIONS:
+        if len(path) != 1 or fold(path[0]) not in TABLE_FUNCTIONS:
             raise denied(f"the table function {'.'.join(path)}", code="function_denied")
         self._children(call, scope)
         self.walk(node["sample"], scope)
@@ -350,8 +351,8 @@ class _Mapping(_Walk):
 
     def relation(self, node: Node, scope: Mapping[str, str]) -> None:
         path = tuple(node["qualified_name"]["path"])
-        head, name = path[:-1], path[-1].casefold()
-        if name in scope and (not head or [part.casefold() for part in head] == ["recurring"]):
+        head, name = path[:-1], fold(path[-1])
+        if name in scope and (not head or [fold(part) for part in head] == ["recurring"]):
             new: Path = (*head, scope[name])
         else:
             new = self._resolve(path)
@@ -368,10 +369,10 @@ class _Mapping(_Walk):
         self.mapped.ctes.add(new)
         entry["key"] = new
         if node is not None:
-            if node["cte_name"].casefold() != old.casefold():
+            if fold(node["cte_name"]) != fold(old):
                 raise denied("a recursive query of this form")
             node["cte_name"] = new
-        return {**scope, old.casefold(): new}
+        return {**scope, fold(old): new}
 
 
 class _Checking(_Walk):
@@ -384,7 +385,7 @@ class _Checking(_Walk):
 
     def relation(self, node: Node, scope: Mapping[str, str]) -> None:
         path = tuple(node["qualified_name"]["path"])
-        recurring = len(path) == 2 and path[0].casefold() == "recurring"
+        recurring = len(path) == 2 and fold(path[0]) == "recurring"
         if path not in self._allowed and not ((len(path) == 1 or recurring) and path[-1] in self._ctes):
             raise denied("this relation", code="gate_failed")
 
@@ -411,7 +412,7 @@ def _set_path(node: Node, path: Path) -> None:
 
 
 def _callable(name: str) -> bool:
-    return name.casefold() in SCALARS or name in OPERATORS
+    return fold(name) in SCALARS or name in OPERATORS
 
 
 def _as_plain_call(node: Node, path: Path) -> None:
@@ -453,14 +454,14 @@ def _as_describe(node: Node) -> None:
 
 
 def _two_parts(path: Path, schema: str) -> Path:
-    folded = tuple(part.casefold() for part in path)
-    return folded[-2:] if len(folded) > 1 else (schema.casefold(), *folded)
+    folded = tuple(fold(part) for part in path)
+    return folded[-2:] if len(folded) > 1 else (fold(schema), *folded)
 
 
 def _unqualified(names: list[str], relations: Collection[Path]) -> list[str]:
     """`lake.main.orders.id` names a column through its schema, which what stands for the relation does not have."""
     for start in (0, 1):
-        if len(names) > start + 2 and tuple(name.casefold() for name in names[start : start + 2]) in relations:
+        if len(names) > start + 2 and tuple(fold(name) for name in names[start : start + 2]) in relations:
             return names[start + 1 :]
     return names
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from neurolake.identifiers import fold
+
 _UNNAMED: Final = frozenset(("STAR", "POSITIONAL_REFERENCE", "PIVOT", "SHOW_REF"))
 """Kinds of nodes that mean columns without their names."""
 
@@ -36,9 +38,9 @@ def named(tree: Any) -> frozenset[str] | None:
         elif kind == "FUNCTION":
             columns.update(node["qualified_name"]["path"][:-1])  # p.to_json() is to_json(p)
         words.update(_strings(node))
-    if {one.casefold() for one in relations} & {one.casefold() for one in columns}:
+    if {fold(one) for one in relations} & {fold(one) for one in columns}:
         return None  # a whole row
-    return frozenset(word.casefold() for word in words)
+    return frozenset(fold(word) for word in words)
 
 
 def settled(tree: Any) -> bool:

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from neurolake import errors
+from neurolake.identifiers import fold
 
 _MEANT: Final[tuple[tuple[type[errors.NeuroLakeError], str], ...]] = (
     (errors.SyntaxProblem, "The statement does not parse"),
@@ -82,4 +83,4 @@ def _named(message: str, text: str) -> str | None:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.casefold()))
+    return set(re.findall(r"\w+", fold(text)))

@@ -16,6 +16,7 @@ import pyarrow as pa
 from neurolake.governance.access import ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.facts import Finding
+from neurolake.identifiers import fold
 
 MASK: Final = b"neurolake.mask"
 REASON: Final = b"neurolake.reason"
@@ -37,8 +38,8 @@ class Scope(NamedTuple):
 
     def columns(self, path: tuple[str, ...]) -> Columns | None:
         """The columns of what a path means; None where that cannot be told."""
-        if len(path) == 1 and path[0].casefold() in self.common:
-            return self.common[path[0].casefold()]
+        if len(path) == 1 and fold(path[0]) in self.common:
+            return self.common[fold(path[0])]
         decision = self.shown.get(path)
         return None if decision is None else tuple(c for c in decision.columns if c.action != ABSENT)
 
@@ -101,11 +102,11 @@ def _decisions(
 def tables_of(answer: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The paths of the tables that a SELECT's tree reads, other than those with the name of a common table in it."""
     nodes = list(_dicts(answer.get("statements", ())))
-    common = {entry["key"].casefold() for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
+    common = {fold(entry["key"]) for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
     for node in nodes:
         if node.get("type") == "BASE_TABLE" and not node["at_clause"]:
             path = tuple(node["qualified_name"]["path"])
-            if len(path) > 1 or path[0].casefold() not in common:
+            if len(path) > 1 or fold(path[0]) not in common:
                 yield path
 
 
@@ -136,10 +137,10 @@ def _inside(node: Mapping[str, Any], scope: Scope) -> Scope:
     entries = node["cte_map"]["map"]
     if not entries:
         return scope
-    later: dict[str, Columns | None] = {entry["key"].casefold(): None for entry in entries}
+    later: dict[str, Columns | None] = {fold(entry["key"]): None for entry in entries}
     common = dict(scope.common)
     for entry in entries:
-        name, value = entry["key"].casefold(), entry["value"]
+        name, value = fold(entry["key"]), entry["value"]
         del later[name]
         common[name] = _named(value["query_node"], Scope(scope.shown, common | later), value["aliases"])
     return Scope(scope.shown, common)
@@ -151,14 +152,14 @@ def _relations(ref: Mapping[str, Any], scope: Scope) -> list[Relation] | None:
         return []
     if ref["type"] == "BASE_TABLE" and not ref["column_name_alias"] and not ref["at_clause"]:
         columns = scope.columns(tuple(ref["qualified_name"]["path"]))
-        return None if columns is None else [((ref["alias"] or ref["qualified_name"]["path"][-1]).casefold(), columns)]
+        return None if columns is None else [(fold(ref["alias"] or ref["qualified_name"]["path"][-1]), columns)]
     if ref["type"] == "JOIN" and ref["ref_type"] in ("REGULAR", "CROSS") and not ref["using_columns"]:
         left, right = _relations(ref["left"], scope), _relations(ref["right"], scope)
         if left is not None and right is not None and ref["join_type"] in ("INNER", "LEFT", "RIGHT", "FULL"):
             return left + right
     if ref["type"] == "SUBQUERY":
         columns = _named(ref["subquery"]["node"], scope, ref["column_name_alias"])
-        return None if columns is None else [(ref["alias"].casefold(), columns)]
+        return None if columns is None else [(fold(ref["alias"]), columns)]
     return None
 
 
@@ -176,7 +177,7 @@ def _named(node: Mapping[str, Any], scope: Scope, aliases: Sequence[str]) -> Col
     found = [dataclasses.replace(column, column=alias) for column, alias in zip(found, aliases, strict=False)] + found[
         len(aliases) :
     ]
-    names = [column.column.casefold() for column in found]
+    names = [fold(column.column) for column in found]
     return tuple(found) if all(names) and 0 < len(set(names)) == len(names) else None
 
 
@@ -223,10 +224,10 @@ def _columns(items: list[Mapping[str, Any]], relations: list[Relation]) -> list[
             if any(item[key] for key in ("exclude_list", "replace_list", "columns", "expr", "qualified_exclude_list",
                                          "rename_list")):  # fmt: skip
                 return None
-            wanted = item["relation_name"].casefold()
+            wanted = fold(item["relation_name"])
             found += [column for name, columns in relations if wanted in ("", name) for column in columns]
         elif item["class"] == "COLUMN_REF" and len(item["column_names"]) < 3:
-            found.append(_column([part.casefold() for part in item["column_names"]], relations))
+            found.append(_column([fold(part) for part in item["column_names"]], relations))
         elif item["class"] in ("FUNCTION", "CONSTANT", "CAST", "OPERATOR", "COMPARISON", "CASE", "WINDOW"):
             if _spreads(item):
                 return None
@@ -252,6 +253,6 @@ def _column(names: list[str], relations: list[Relation]) -> ColumnDecision | Non
         for name, columns in relations
         if len(names) == 1 or names[0] == name
         for column in columns
-        if column.column.casefold() == names[-1]
+        if fold(column.column) == names[-1]
     ]
     return among[0] if len(among) == 1 else None

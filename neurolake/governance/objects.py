@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neurolake import errors
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote, split_identifier
 
 _PREFIX = re.compile(r"\s*(schema|table|column|tag|entity|result)\s*:", re.IGNORECASE)
@@ -61,18 +62,18 @@ class Object:
 
     @classmethod
     def _schema(cls, parts: list[str], text: str) -> Object:
-        if len(parts) == 2 and parts[0].casefold() == "lake":
+        if len(parts) == 2 and fold(parts[0]) == "lake":
             parts = parts[1:]
         if len(parts) != 1:
             raise _unreadable(text, "schema:name")
         name = Name.parse(f"{quote(parts[0])}.any")  # which refuses the system's own
-        return cls("schema", name.schema.casefold())
+        return cls("schema", fold(name.schema))
 
     @classmethod
     def of(cls, name: Name, column: str = "") -> Object:
         """The object of a table, or of a column of it."""
         folded = name.fold()
-        return cls("column" if column else "table", folded.schema, folded.table, column.casefold())
+        return cls("column" if column else "table", folded.schema, folded.table, fold(column))
 
     @property
     def name(self) -> Name:

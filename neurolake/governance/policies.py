@@ -14,6 +14,7 @@ from neurolake.governance.facts import EVERY_ROLE
 from neurolake.governance.gate_functions import OPERATORS, SCALARS
 from neurolake.governance.model import Governance
 from neurolake.governance.objects import Object, word
+from neurolake.identifiers import fold
 from neurolake.query import Principal
 
 ATTRIBUTE = ["neurolake", "attribute"]
@@ -168,7 +169,7 @@ def _oddity(node: Mapping[str, Any]) -> str | None:
         return f"it holds a {kind.lower()}"
     if kind == "FUNCTION":
         path = node["qualified_name"]["path"]
-        if path != ATTRIBUTE and (len(path) > 1 or path[0].casefold() not in SCALARS | OPERATORS):
+        if path != ATTRIBUTE and (len(path) > 1 or fold(path[0]) not in SCALARS | OPERATORS):
             return f"it calls {'.'.join(path)}"
     return None
 

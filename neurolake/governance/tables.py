@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from neurolake.identifiers import fold
 from neurolake.sql.text import Name, split_identifier
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def names(shown: str) -> Iterator[Name]:
     >>> list(names("main.Orders")), len(list(names("a.b.c")))
     ([Name(schema='main', table='orders')], 2)
     """
-    parts = shown.casefold().split(".")
+    parts = fold(shown).split(".")
     for place in range(1, len(parts)):
         yield Name(".".join(parts[:place]), ".".join(parts[place:]))
 
@@ -100,7 +101,7 @@ def may_mean(verb: str, shown: str, detail: str, name: Name) -> bool:
     return (
         verb.endswith("SCHEMA")
         or name in names(shown)
-        or ("anywhere" in detail and shown.casefold().endswith(f".{name.table}"))
+        or ("anywhere" in detail and fold(shown).endswith(f".{name.table}"))
     )
 
 
@@ -126,10 +127,10 @@ def makes_temporary(text: str) -> bool:
 def follow(db: Connection, verb: str, shown: str, detail: Mapping[str, Any]) -> bool:
     """Do to the decisions what an event did to a table, in the open transaction; whether any were touched."""
     if verb.endswith("SCHEMA"):
-        parts = shown.casefold().split(".")
+        parts = fold(shown).split(".")
         return sum(_schema(db, ".".join(parts[place:]), detail) for place in range(len(parts))) > 0
     if detail.get("anywhere"):
-        return sum(close(db, Name(schema, shown.casefold().rpartition(".")[2])) for schema in _schemas(db)) > 0
+        return sum(close(db, Name(schema, fold(shown).rpartition(".")[2])) for schema in _schemas(db)) > 0
     touched = False
     for name in names(shown):
         if verb.startswith("ALTER"):
@@ -176,12 +177,12 @@ def _schema(db: Connection, schema: str, detail: Mapping[str, Any]) -> bool:
 
 def _altered(db: Connection, name: Name, detail: Mapping[str, Any]) -> bool:
     if "rename" in detail:
-        return _moved(db, name, Name(name.schema, str(detail["rename"]).casefold()))
+        return _moved(db, name, Name(name.schema, fold(str(detail["rename"]))))
     if "rename_column" in detail:
-        before, after = (str(column).casefold() for column in detail["rename_column"])
+        before, after = (fold(str(column)) for column in detail["rename_column"])
         return _moved_column(db, name, before, after)
     if "drop_column" in detail:
-        return _closed_column(db, name, str(detail["drop_column"]).casefold())
+        return _closed_column(db, name, fold(str(detail["drop_column"])))
     return close(db, name) if detail.get("unread") else False
 
 

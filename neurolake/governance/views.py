@@ -24,6 +24,7 @@ from neurolake.governance.access import TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate import Path
 from neurolake.governance.gate_keys import Keys
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, quote
 
 RESERVED: Final = "__neurolake_"
@@ -63,7 +64,7 @@ def view_text(
     if not visible:
         raise errors.AccessDenied("Nothing of it is visible.", code="relation_denied")
     if named is not None:
-        meant = [c for c in visible if c.action == "allow" or c.column.casefold() in named]
+        meant = [c for c in visible if c.action == "allow" or fold(c.column) in named]
         visible = meant or visible[:1]
     shown = []
     for column in visible:

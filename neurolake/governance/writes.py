@@ -19,6 +19,7 @@ from neurolake.governance import clauses
 from neurolake.governance.access import NOT_GRANTED, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate import Node, Path, denied
+from neurolake.identifiers import fold
 from neurolake.sql.text import columns as listed
 from neurolake.sql.text import quote
 
@@ -186,7 +187,7 @@ def check_rows(table: Node, *parts: Any) -> None:
     """
     if table["column_name_alias"]:
         raise ValueError
-    _check_rows(alias_of(table).casefold(), parts, inside=False)
+    _check_rows(fold(alias_of(table)), parts, inside=False)
 
 
 def _check_rows(alias: str, value: Any, *, inside: bool) -> None:
@@ -195,11 +196,11 @@ def _check_rows(alias: str, value: Any, *, inside: bool) -> None:
             _check_rows(alias, item, inside=inside)
     elif isinstance(value, dict):
         kind = value.get("class")
-        names = [name.casefold() for name in value["column_names"]] if kind == "COLUMN_REF" else []
-        called = [name.casefold() for name in value["qualified_name"]["path"]] if kind == "FUNCTION" else []
+        names = [fold(name) for name in value["column_names"]] if kind == "COLUMN_REF" else []
+        called = [fold(name) for name in value["qualified_name"]["path"]] if kind == "FUNCTION" else []
         if (
             kind == "POSITIONAL_REFERENCE"
-            or (kind == "STAR" and (not inside or value["relation_name"].casefold() == alias))
+            or (kind == "STAR" and (not inside or fold(value["relation_name"]) == alias))
             or names == [alias]
             or (len(called) > 1 and alias in called)
             or any(name.startswith(_OURS) for name in (*names, *called))
@@ -263,15 +264,13 @@ def check_columns(write: Write, decision: TableDecision) -> tuple[str, ...]:
     Raises:
         AccessDenied: the role does not see one of them, or an UPDATE would set one that it sees masked.
     """
-    known = {
-        name.casefold(): name for name in (writable(decision) if write.verb == "INSERT" else _as_they_are(decision))
-    }
+    known = {fold(name): name for name in (writable(decision) if write.verb == "INSERT" else _as_they_are(decision))}
     if write.verb == "INSERT" and not write.assigned:
         return visible(decision) or writable(decision)
     for name in write.assigned:
-        if name.casefold() not in known:
+        if fold(name) not in known:
             raise denied(f"the column {name} in this write", code="column_denied")
-    return tuple(known[name.casefold()] for name in write.assigned)
+    return tuple(known[fold(name)] for name in write.assigned)
 
 
 def visible(decision: TableDecision) -> tuple[str, ...]:

@@ -14,18 +14,14 @@ from neurolake.home.lock import HomeLock
 __all__ = [
     "FORMAT_VERSION",
     "HEADER",
-    "MIGRATIONS",
     "check_format",
     "check_is_home",
     "check_no_data",
     "upgrade",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """What this release reads and writes."""
-
-MIGRATIONS: Mapping[int, Callable[[Path], None]] = {}
-"""By format version: what makes a home of that version one of the next. Each must stand being run again."""
 
 _DATA = ("lake.duckdb", "system.sqlite")
 HEADER = f"""\
@@ -43,8 +39,13 @@ format_version = {FORMAT_VERSION}
 """
 
 
-def upgrade(home: str | Path, migrations: Mapping[int, Callable[[Path], None]] = MIGRATIONS) -> int:
+def upgrade(home: str | Path, migrations: Mapping[int, Callable[[Path], None]]) -> int:
     """Migrate a home to this release's format, one version at a time, and return the version it had.
+
+    Args:
+        home: its folder.
+        migrations: by format version, what makes a home of that version one of the next. Each must stand being run
+            again.
 
     The version is written after each step, so that an upgrade that was stopped goes on where it was.
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from neurolake.identifiers import fold
 from neurolake.optimizer.statement import Edit, Statement
 
 _HARMLESS = (
@@ -55,7 +56,7 @@ def _is_selected(key: exp.Column, select: exp.Select) -> bool:
     for one in select.expressions:
         if _bare(one) == key:
             found = True
-        elif isinstance(one, exp.Alias) and one.alias.casefold() == key.name.casefold():
+        elif isinstance(one, exp.Alias) and fold(one.alias) == fold(key.name):
             return False
     return found
 

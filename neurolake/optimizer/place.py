@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from neurolake.identifiers import fold
 from neurolake.optimizer.statement import Statement
 from neurolake.sql.text import quote
 
@@ -100,13 +101,13 @@ def column_type(statement: Statement, column: exp.Expression, place: Place) -> s
         return None
     sources = list(_sources(place))
     if column.table:
-        sources = [s for s in sources if s is not None and s.alias_or_name.casefold() == column.table.casefold()]
+        sources = [s for s in sources if s is not None and fold(s.alias_or_name) == fold(column.table)]
     found = []
     for source in sources:
         types = None if source is None else describe(statement, source)
         if types is None:
             return None
-        found += [kind for name, kind in types.items() if name.casefold() == column.name.casefold()]
+        found += [kind for name, kind in types.items() if fold(name) == fold(column.name)]
     return found[0] if len(found) == 1 else None
 
 
@@ -146,7 +147,7 @@ def _relation_text(statement: Statement, source: exp.Expression) -> str | None:
         return None
     if not isinstance(source.this, exp.Identifier):
         return statement.call_source(source.this)
-    if not source.args.get("db") and source.name.casefold() in statement.cte_names:
+    if not source.args.get("db") and fold(source.name) in statement.cte_names:
         return None
     parts = [source.args.get(part) for part in ("catalog", "db", "this")]
     return ".".join(quote(part.name) for part in parts if part is not None)
@@ -154,7 +155,7 @@ def _relation_text(statement: Statement, source: exp.Expression) -> str | None:
 
 def _query_text(statement: Statement, source: exp.Subquery) -> str | None:
     """The text of a query in FROM, unless it leans on a WITH outside it."""
-    names = {table.name.casefold() for table in source.find_all(exp.Table)}
+    names = {fold(table.name) for table in source.find_all(exp.Table)}
     if not statement.cte_names.isdisjoint(names) or not isinstance(source.this, exp.Query):
         return None
     text = statement.source(source.this)

@@ -18,6 +18,8 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType
 
+from neurolake.identifiers import fold
+
 if TYPE_CHECKING:
     from neurolake.optimizer.rule import Context
 
@@ -148,7 +150,7 @@ class Statement:
     @cached_property
     def cte_names(self) -> frozenset[str]:
         """Names that WITH gives anywhere in the statement: they hide tables of that name."""
-        return frozenset(cte.alias.casefold() for cte in self.tree.find_all(exp.CTE))
+        return frozenset(fold(cte.alias) for cte in self.tree.find_all(exp.CTE))
 
     def apply(self, edits: list[Edit]) -> Statement | None:
         """The statement after these edits; None if parsing it does not give exactly the tree they announce.

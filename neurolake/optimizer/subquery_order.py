@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from neurolake.identifiers import fold
 from neurolake.optimizer.statement import Edit, Statement
 
 _BLIND = (exp.Count, exp.Min, exp.Max)
@@ -54,12 +55,12 @@ def _edit(statement: Statement, outer: exp.Select) -> Edit | None:
 
 def _sorts_by_columns(order: exp.Order, inner: exp.Select) -> bool:
     computed = {
-        one.alias.casefold()
+        fold(one.alias)
         for one in inner.expressions
         if isinstance(one, exp.Alias) and not isinstance(one.this, exp.Column | exp.Literal)
     }
     keys = [one.this for one in order.expressions]
-    return all(isinstance(key, exp.Column) and key.name.casefold() not in computed for key in keys)
+    return all(isinstance(key, exp.Column) and fold(key.name) not in computed for key in keys)
 
 
 def _is_blind(outer: exp.Select) -> bool:

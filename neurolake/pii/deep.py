@@ -22,6 +22,7 @@ import pyarrow.types as pat
 from neurolake import errors, loading
 from neurolake.arrays import holds_text, with_texts
 from neurolake.governance.masks import HIDDEN, REDACTED
+from neurolake.identifiers import fold
 from neurolake.pii import ner, people, presidio, reading
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
 from neurolake.sources import relation
@@ -116,11 +117,11 @@ def _divided(
     found: dict[str, set[str | None]] = {}
     for one in engine.governance.classification.findings(name):
         if one.status != "rejected" and one.entity is not None:
-            found.setdefault(one.column.casefold(), set()).add(one.entity)
-    fields = {field.name.casefold(): field for field in schema or ()}
+            found.setdefault(fold(one.column), set()).add(one.entity)
+    fields = {fold(field.name): field for field in schema or ()}
     wanted = [key for key in fields if FREE_TEXT in found.get(key, ())]
     if columns is not None:
-        wanted = [column.casefold() for column in columns]
+        wanted = [fold(column) for column in columns]
     missing = [key for key in wanted if key not in fields or not holds_text(fields[key].type)]
     if missing or not wanted:
         raise errors.InvalidRequest(

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor
+from neurolake.identifiers import fold, folded_sql
 from neurolake.sources import relation
 from neurolake.sql.text import Name, columns, literal, quote
 
@@ -28,6 +29,7 @@ SPOT_ROWS = 125
 PIECE_ROWS = 122_880
 """A row group of the engine's own tables."""
 COLUMNS_AT_ONCE = 12
+_HERE = f"{folded_sql('schema_name')} = ? AND {folded_sql('table_name')} = ?"
 FILES_MAX = SPOTS
 """Files of one source that are opened."""
 
@@ -81,7 +83,7 @@ def identity(engine: Engine, name: Name) -> tuple[object, ...]:
         return tuple(engine.store.rows(f"SELECT location, registered_at FROM sources {where}", source.name))
     sql = (
         "SELECT table_oid, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
-        "AND lower(schema_name) = ? AND lower(table_name) = ? ORDER BY column_index"
+        f"AND {_HERE} ORDER BY column_index"
     )
     return tuple(engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [CATALOG, *name.fold()])))
 
@@ -98,9 +100,9 @@ def pieces(cursor: Cursor, engine: Engine, name: Name, texts: Sequence[str]) -> 
     engine.storage.refresh(source.location)
     for file in files_of(cursor, source):
         reader = _reader(source, file)
-        there = {column.casefold() for column in cursor.bind(f"SELECT * FROM {reader}").names}
+        there = {fold(column) for column in cursor.bind(f"SELECT * FROM {reader}").names}
         shown = ", ".join(
-            f"CAST({quote(text) if text.casefold() in there else 'NULL'} AS VARCHAR) AS {quote(text)}"
+            f"CAST({quote(text) if fold(text) in there else 'NULL'} AS VARCHAR) AS {quote(text)}"
             for text in texts
         )  # fmt: skip
         if source.format != "parquet":
@@ -114,7 +116,7 @@ def pieces(cursor: Cursor, engine: Engine, name: Name, texts: Sequence[str]) -> 
 
 
 def _pieces_of_managed(cursor: Cursor, name: Name, texts: Sequence[str]) -> Iterator[str]:
-    sql = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = ? AND lower(table_name) = ?"
+    sql = f"SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND {_HERE}"
     if not cursor.rows(sql, [CATALOG, *name.fold()]):  # a view has no numbers of rows
         yield name.sql()
         return
@@ -127,10 +129,7 @@ def _pieces_of_managed(cursor: Cursor, name: Name, texts: Sequence[str]) -> Iter
 def _managed(cursor: Cursor, name: Name) -> Sample:
     binding = cursor.bind(f"SELECT * FROM {name.sql()}")
     types = dict(zip(binding.names, binding.types, strict=True))
-    sql = (
-        "SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND system.main.lower(schema_name) = ? "
-        "AND system.main.lower(table_name) = ?"
-    )
+    sql = f"SELECT estimated_size FROM duckdb_tables() WHERE database_name = ? AND {_HERE}"
     found = cursor.rows(sql, [CATALOG, *name.fold()])
     if not found or (found[0][0] or 0) <= 2 * SPOTS * SPOT_ROWS:
         return Sample(cursor.table(f"SELECT * FROM {name.sql()} LIMIT {SPOTS * SPOT_ROWS}"), types)

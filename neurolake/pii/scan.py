@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neurolake.governance.facts import Finding
+from neurolake.identifiers import fold
 from neurolake.pii import classify, custom, named, ner, reading, samples
 from neurolake.pii.classify import DETECTOR, Verdict
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
@@ -140,13 +141,13 @@ def _paused(pieces: Iterable[str], pause: Callable[[], None]) -> Iterator[str]:
 
 def _kept(engine: Engine, name: Name, new: Sequence[Finding], rows: int | None) -> list[Finding]:
     """What looks at other files (`rows` None) or at every row showed: a sample adds to it and takes nothing away."""
-    have = {(one.column.casefold(), one.entity) for one in new}
+    have = {(fold(one.column), one.entity) for one in new}
     return [
         one
         for one in engine.governance.classification.findings(name)
         if one.status == "auto"
         and (rows is None or (one.entity == FREE_TEXT and one.sample_size > rows))
-        and (one.column.casefold(), one.entity) not in have
+        and (fold(one.column), one.entity) not in have
     ]
 
 

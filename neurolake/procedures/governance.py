@@ -11,6 +11,7 @@ from neurolake._duckdb import CATALOG
 from neurolake.governance.logins import Ending
 from neurolake.governance.objects import Object
 from neurolake.governance.roles import Roles
+from neurolake.identifiers import folded_sql
 from neurolake.procedures import Context, procedure
 from neurolake.sql.text import Name
 
@@ -102,7 +103,7 @@ def types_of(context: Context, name: Name) -> dict[str, str]:
 
 
 def _find_schema(context: Context, schema: str) -> None:
-    sql = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND system.main.lower(schema_name) = ?"
+    sql = f"SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND {folded_sql('schema_name')} = ?"
     managed = context.engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [CATALOG, schema]))
     if not managed and all(name.schema != schema for name in context.engine.catalog.sources):
         raise errors.NotFound(f"There is no schema {schema}.")

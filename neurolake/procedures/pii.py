@@ -10,6 +10,7 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.governance.facts import Finding
 from neurolake.governance.objects import LAKE, Object
+from neurolake.identifiers import fold
 from neurolake.pii import masks
 from neurolake.procedures import Context, procedure
 from neurolake.procedures.governance import require, types_of
@@ -121,9 +122,9 @@ def propose_policies(context: Context, table_name: str) -> pa.Table:
     require(context, Object.of(name))
     types = types_of(context, name)
     by_column: dict[str, list[Finding]] = {}
-    spelt = {column.casefold(): column for column in types}
+    spelt = {fold(column): column for column in types}
     for one in context.engine.governance.classification.findings(name):
-        if (column := spelt.get(one.column.casefold())) is not None:
+        if (column := spelt.get(fold(one.column))) is not None:
             by_column.setdefault(column, []).append(one)
     return pa.Table.from_pylist(
         [

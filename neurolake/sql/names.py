@@ -14,6 +14,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from neurolake import errors
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote
 
 _DOTTED = re.compile(r'(?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*')
@@ -71,7 +72,7 @@ def resolve(
     found: dict[Name, None] = {}
     for table in tree.find_all(exp.Table):
         name = _name(table, schema)
-        if name is None or (not table.args.get("db") and (name.table.casefold() in hidden or _is_cte(table))):
+        if name is None or (not table.args.get("db") and (fold(name.table) in hidden or _is_cte(table))):
             continue
         relation = lookup(name)
         if relation is None:
@@ -96,7 +97,7 @@ def _name(table: exp.Table, schema: str) -> Name | None:
     if isinstance(table.parent, exp.Describe) and table.parent.args.get("kind"):
         return None  # DESCRIBE TABLE takes a name only
     if len(parts) == 3:
-        if parts[0].name.casefold() != "lake":
+        if fold(parts[0].name) != "lake":
             return None
         parts = parts[1:]
     if len(parts) > 2:
@@ -106,7 +107,7 @@ def _name(table: exp.Table, schema: str) -> Name | None:
 
 def _is_cte(table: exp.Table) -> bool:
     """Whether an unqualified name means a common table expression in scope."""
-    name = table.name.casefold()
+    name = fold(table.name)
     node: exp.Expression = table
     while (parent := node.parent) is not None:
         if isinstance(parent, exp.With):
@@ -115,7 +116,7 @@ def _is_cte(table: exp.Table) -> bool:
         else:
             with_ = parent.args.get("with_")
             names = iter(with_.expressions if isinstance(with_, exp.With) else ())
-        if any(cte.alias.casefold() == name for cte in names):
+        if any(fold(cte.alias) == name for cte in names):
             return True
         node = parent
     return False
@@ -167,7 +168,7 @@ def _qualified_columns(tree: exp.Expression, found: dict[Name, None]) -> Iterato
     """`main.orders.id` names a column through its schema, which a replaced relation no longer has."""
     for column in tree.find_all(exp.Column):
         parts = column.parts
-        first = 1 if parts[0].name.casefold() == "lake" else 0
+        first = 1 if fold(parts[0].name) == "lake" else 0
         for start in {0, first}:
             # Fields of a structure follow its column: main.orders.info.k.
             if len(parts) > start + 2 and Name(parts[start].name, parts[start + 1].name).fold() in found:
@@ -183,7 +184,7 @@ def _resolve_tree(text: str, tree: Any, lookup: Lookup, schema: str, hidden: fro
     found: dict[Name, None] = {}
     for node in _base_tables(tree, hidden):
         path = node["qualified_name"]["path"]
-        path = path[1:] if len(path) == 3 and path[0].casefold() == "lake" else path
+        path = path[1:] if len(path) == 3 and fold(path[0]) == "lake" else path
         name = Name(path[-2] if len(path) == 2 else schema, path[-1])
         relation = lookup(name) if len(path) < 3 else None
         written = _DOTTED.match(data.decode(), len(data[: node["query_location"]].decode()))
@@ -201,12 +202,12 @@ def _base_tables(node: Any, ctes: frozenset[str]) -> Iterator[dict[str, Any]]:
             yield from _base_tables(item, ctes)
     elif isinstance(node, dict):
         if node.get("type") == "BASE_TABLE":
-            if node["schema_name"] or node["table_name"].casefold() not in ctes:
+            if node["schema_name"] or fold(node["table_name"]) not in ctes:
                 yield node
             return
         for entry in (node.get("cte_map") or {}).get("map", ()):
             yield from _base_tables(entry["value"], ctes)
-            ctes |= {entry["key"].casefold()}
+            ctes |= {fold(entry["key"])}
         for key, value in node.items():
             if key != "cte_map":
                 yield from _base_tables(value, ctes)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from neurolake.identifiers import fold
 from neurolake.sql.meanings import UNITS, is_whole, kind_of, unit_of
 
 Check = Callable[[exp.Expression, str], str | None]
@@ -201,7 +202,7 @@ def _extra_clause(node: exp.Expression) -> str | None:
 
 def is_own(node: exp.Expression) -> bool:
     """A relation of the engine's own schema: what its brackets hold is the engine's to read."""
-    return isinstance(node, exp.Table) and str(node.text("db")).casefold() == "neurolake"
+    return isinstance(node, exp.Table) and fold(str(node.text("db"))) == "neurolake"
 
 
 def refusal(node: exp.Expression, dialect: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from neurolake import errors
 from neurolake._duckdb import Cursor, Values, untyped
+from neurolake.identifiers import fold
 from neurolake.query import Kind
 from neurolake.sql.text import literal, split_identifier
 
@@ -128,7 +129,7 @@ def setting_of(text: str) -> Setting:
     value = match["value"].strip()
     if len(value) > 1 and value[0] == value[-1] == "'":
         value = value[1:-1].replace("''", "'")
-    return Setting(name.casefold(), None if verb == "RESET" else value, scope == "VARIABLE", scope == "GLOBAL")
+    return Setting(fold(name), None if verb == "RESET" else value, scope == "VARIABLE", scope == "GLOBAL")
 
 
 def shown(text: str, schema: str) -> str | None:
@@ -239,10 +240,10 @@ def read_call(cursor: Cursor, text: str, values: Values) -> Call:
         start, end = _place(expression)
         spans[name or len(positional)] = len(data[:start].decode()), len(data[:end].decode())
         if name:
-            named[name.casefold()] = _constant(expression, values)
+            named[fold(name)] = _constant(expression, values)
         else:
             positional.append(_constant(expression, values))
-    return Call(function["qualified_name"]["path"][-1].casefold(), tuple(positional), named, spans)
+    return Call(fold(function["qualified_name"]["path"][-1]), tuple(positional), named, spans)
 
 
 def _place(expression: Mapping[str, Any]) -> tuple[int, int]:
@@ -321,7 +322,7 @@ def cautious(text: str, secretive: Collection[str]) -> str:
     >>> cautious("SET s3_secret_access_key = 'x'", []), cautious("SELECT 'x' AS secret", [])
     ('SET s3_secret_access_key = ***', "SELECT 'x' AS secret")
     """
-    folded = text.casefold()
+    folded = fold(text)
     if any(name in folded for name in secretive):
         return _LITERALS.sub("***", text)
     if any(mark in folded for mark in _SECRET_MARKS) and first_word(text) in _TELLING:

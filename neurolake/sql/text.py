@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from neurolake import errors
+from neurolake.identifiers import fold
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".]+))\s*(\.|$)')
@@ -39,7 +40,7 @@ class Name(NamedTuple):
             InvalidRequest: it is none of these, or names another catalog or a reserved schema.
         """
         parts = split_identifier(text)
-        if len(parts) == 3 and parts[0].casefold() == "lake":
+        if len(parts) == 3 and fold(parts[0]) == "lake":
             parts = parts[1:]
         if not 1 <= len(parts) <= 2:
             raise errors.InvalidRequest(
@@ -48,7 +49,7 @@ class Name(NamedTuple):
                 next_step="Write table, or schema.table.",
             )
         name = cls(parts[0] if len(parts) == 2 else schema, parts[-1])
-        if name.schema.casefold() == RESERVED_SCHEMA:
+        if fold(name.schema) == RESERVED_SCHEMA:
             raise errors.InvalidRequest(
                 "The schema neurolake is the system's own.",
                 code="reserved_name",
@@ -58,7 +59,7 @@ class Name(NamedTuple):
 
     def fold(self) -> Name:
         """The form that two spellings of one name share."""
-        return Name(self.schema.casefold(), self.table.casefold())
+        return Name(fold(self.schema), fold(self.table))
 
     def sql(self) -> str:
         """Fully qualified and quoted, ready to be composed into a statement."""
@@ -125,7 +126,7 @@ def words(text: str) -> set[str]:
     >>> sorted(words('SELECT a FROM "Orders"'))
     ['a', 'from', 'orders', 'select']
     """
-    return set(_WORD.findall(text.casefold()))
+    return set(_WORD.findall(fold(text)))
 
 
 def mentions(text: str, names: frozenset[str]) -> bool:
@@ -134,7 +135,7 @@ def mentions(text: str, names: frozenset[str]) -> bool:
     >>> mentions('FROM "My Table"', frozenset(["my table"])), mentions("FROM mine", frozenset(["mi", "ne"]))
     (True, False)
     """
-    return bool(names) and (not names.isdisjoint(words(text)) or any(quote(name) in text.casefold() for name in names))
+    return bool(names) and (not names.isdisjoint(words(text)) or any(quote(name) in fold(text) for name in names))
 
 
 def without_comments(text: str) -> str:

@@ -414,7 +414,7 @@ def test_upgrade_of_a_lake_that_is_new_enough(command: Run, lake: Path) -> None:
     assert done.code == 0
     assert "already" in done.out
     settings = lake / "neurolake.toml"
-    settings.write_text(settings.read_text().replace("format_version = 1", "format_version = 99"))
+    settings.write_text(settings.read_text().replace("format_version = 2", "format_version = 99"))
     newer = command("upgrade", "--lake", lake)
     assert newer.code == 4
     assert "[home_too_new]" in newer.err

@@ -162,8 +162,8 @@ class TestRefusals:
         [
             (f"format_version = {FORMAT_VERSION + 1}", "home_too_new", "pip install --upgrade"),
             ("format_version = 0", "home_too_old", "neurolake upgrade"),
-            ("threads = 4", "home_damaged", "format_version = 1"),
-            ("format_version = true", "home_damaged", "format_version = 1"),
+            ("threads = 4", "home_damaged", "format_version = 2"),
+            ("format_version = true", "home_damaged", "format_version = 2"),
             ("format_version = ", "home_damaged", "Correct the file"),
         ],
     )
@@ -416,43 +416,43 @@ class TestMemory:
 class TestUpgrade:
     def test_home_of_this_release_stays_as_it_is(self, lake: Path) -> None:
         before = (lake / "neurolake.toml").read_text()
-        assert upgrade(lake) == FORMAT_VERSION
+        assert upgrade(lake, {}) == FORMAT_VERSION
         assert (lake / "neurolake.toml").read_text() == before
 
     def test_older_home_is_migrated_and_keeps_its_comments(self, lake: Path) -> None:
-        (lake / "neurolake.toml").write_text("# mine\nthreads = 4  # four\nformat_version = 0\n")
-        assert upgrade(lake, {0: lambda home: (home / "moved").touch()}) == 0
-        assert (lake / "neurolake.toml").read_text() == "# mine\nthreads = 4  # four\nformat_version = 1\n"
+        (lake / "neurolake.toml").write_text("# mine\nthreads = 4  # four\nformat_version = 1\n")
+        assert upgrade(lake, {1: lambda home: (home / "moved").touch()}) == 1
+        assert (lake / "neurolake.toml").read_text() == "# mine\nthreads = 4  # four\nformat_version = 2\n"
         assert (lake / "moved").exists()
         Home.open(lake).close()
 
     def test_stopped_upgrade_goes_on_where_it_was(self, lake: Path) -> None:
-        (lake / "neurolake.toml").write_text("format_version = -1\n")
+        (lake / "neurolake.toml").write_text("format_version = 0\n")
 
         def fail(home: Path) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         steps: list[int] = []
         with pytest.raises(HomeProblem) as caught:
-            upgrade(lake, {-1: lambda home: steps.append(-1), 0: fail})
+            upgrade(lake, {0: lambda home: steps.append(0), 1: fail})
         assert caught.value.code == "home_full"
         assert refused(lake).code == "home_too_old"
-        assert upgrade(lake, {-1: lambda home: steps.append(-1), 0: lambda home: steps.append(0)}) == 0
-        assert steps == [-1, 0]
+        assert upgrade(lake, {0: lambda home: steps.append(0), 1: lambda home: steps.append(1)}) == 1
+        assert steps == [0, 1]
 
     def test_version_nothing_migrates_is_refused(self, lake: Path) -> None:
         (lake / "neurolake.toml").write_text("format_version = 0\n")
         with pytest.raises(HomeProblem) as caught:
-            upgrade(lake)
+            upgrade(lake, {})
         assert caught.value.code == "home_too_old"
 
     def test_newer_or_open_home_is_refused(self, lake: Path) -> None:
         with Home.open(lake), pytest.raises(HomeProblem) as caught:
-            upgrade(lake)
+            upgrade(lake, {})
         assert caught.value.code == "home_in_use"
         (lake / "neurolake.toml").write_text(f"format_version = {FORMAT_VERSION + 1}")
         with pytest.raises(HomeProblem) as caught:
-            upgrade(lake)
+            upgrade(lake, {})
         assert caught.value.code == "home_too_new"
 
 

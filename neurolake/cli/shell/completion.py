@@ -12,6 +12,7 @@ from prompt_toolkit.document import Document
 
 from neurolake import errors
 from neurolake.cli.shell.console import COMMANDS, Console
+from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, quote
 
 KEYWORDS = (
@@ -71,7 +72,7 @@ class LakeCompleter(Completer):
         names = self._current()
         if "." in word:
             owner, _, begun = word.rpartition(".")
-            yield from _matching(_inside(names, owner.replace('"', "").casefold()), begun)
+            yield from _matching(_inside(names, fold(owner.replace('"', ""))), begun)
             return
         tables = [*(table.words for table in names.tables), "neurolake."]
         if not _TABLE_COMES.search(before):
@@ -104,19 +105,19 @@ def _inside(names: _Names, owner: str) -> Iterator[str]:
     if owner == "neurolake":
         yield from names.procedures
     for schema, table, columns in names.tables:
-        if owner == schema.casefold():
+        if owner == fold(schema):
             yield _written(table)
-        if owner in (table.casefold(), f"{schema}.{table}".casefold()):
+        if owner in (fold(table), fold(f"{schema}.{table}")):
             yield from map(_written, columns)
 
 
 def _matching(words: Iterable[str], begun: str) -> Iterator[Completion]:
-    folded = begun.strip('"').casefold()
+    folded = fold(begun.strip('"'))
     for word in words:
-        if word.strip('"').casefold().startswith(folded):
+        if fold(word.strip('"')).startswith(folded):
             yield Completion(word, start_position=-len(begun))
 
 
 def _written(name: str) -> str:
     """A name as SQL needs it: quoted where it is odd."""
-    return name if _PLAIN.match(name.casefold()) else quote(name)
+    return name if _PLAIN.match(fold(name)) else quote(name)

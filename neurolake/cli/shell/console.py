@@ -13,6 +13,7 @@ from neurolake import errors
 from neurolake.cli.output import destination, table_options, warn_of
 from neurolake.cli.progress import Waiting
 from neurolake.formats import TableWriter, open_writer
+from neurolake.identifiers import fold, folded_sql
 from neurolake.lake import Lake
 from neurolake.result import Result
 from neurolake.sql.statements import first_word
@@ -101,7 +102,7 @@ class Console:
         """.tables [PATTERN]     tables, views and sources, such as .tables ord*"""
         pattern = arguments[0] if arguments else "*"
         for table in self.lake.tables():
-            if fnmatch(table.casefold(), pattern.casefold()):
+            if fnmatch(fold(table), fold(pattern)):
                 click.echo(table)
 
     def schema(self, arguments: list[str]) -> None:
@@ -112,8 +113,8 @@ class Console:
         schema = parts[-2] if len(parts) > 1 else "main"
         rows = self.lake.sql(
             "SELECT column_name, data_type, nullable FROM neurolake.columns "
-            "WHERE lower(table_schema) = lower($schema) AND lower(table_name) = lower($table)",
-            {"schema": schema, "table": parts[-1]},
+            f"WHERE {folded_sql('table_schema')} = $schema AND {folded_sql('table_name')} = $table",
+            {"schema": fold(schema), "table": fold(parts[-1])},
         )
         with rows:
             head = rows.read()

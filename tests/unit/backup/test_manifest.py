@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -22,6 +23,8 @@ WHOLE = Manifest(
 
 def test_it_comes_back_as_it_was_written() -> None:
     assert read(write(WHOLE), "x") == WHOLE
+    odd = dataclasses.replace(WHOLE, metadata={"tags": [{"table_name": "Straße"}]})
+    assert read(write(odd), "x") == dataclasses.replace(odd, format=3)  # which older releases refuse
     assert (WHOLE.rows, WHOLE.bytes, WHOLE.files()) == (3, 10, {"ab" * 32})
 
 
