@@ -11,6 +11,7 @@ import pytest
 
 import neurolake
 from neurolake import errors
+from neurolake.backup import manifest, newhome
 from neurolake.home import FORMAT_VERSION
 from neurolake.lake import EmbeddedLake
 from neurolake.query import Principal
@@ -148,7 +149,8 @@ def test_a_snapshot_of_an_earlier_release_is_refolded_when_it_is_restored(
     settings = home / "neurolake.toml"
     settings.write_text(settings.read_text().replace("format_version = 1", f"format_version = {FORMAT_VERSION}"))
     with monkeypatch.context() as patched:
-        patched.setattr("neurolake.backup.manifest.FOLDED", 2)
+        assert newhome.FOLDED == manifest.FOLDED  # the reader's own, which stays
+        patched.setattr(manifest, "FOLDED", 2)
         with neurolake.connect(home) as lake:
             snapshot = lake.call("create_snapshot").to_pylist()[0]["snapshot_id"]
             lake.call("restore_snapshot", snapshot, destination=str(tmp_path / "restored"))
