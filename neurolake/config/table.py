@@ -345,6 +345,12 @@ class SettingValues:
         " not off. 0: never.",
         reload="live",
     )
+    pii_files_s: float = _row(
+        600.0,
+        "How often the files of scanned sources are listed, so that new ones are scanned in the background, where"
+        " pii_scan is not off. 0: never.",
+        reload="live",
+    )
     pii_literals: str = _row(
         "off",
         "Personal data written into statements. redact: hidden in history and wherever a statement is shown. refuse:"

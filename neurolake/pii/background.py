@@ -27,6 +27,8 @@ GIVE_WAY_POLL_S = 0.02
 AGAIN_TIMES = 10
 """A table is scanned again no sooner than this many times what the last scan of it took."""
 CLOSE_S = 1.0
+FILES_FIRST_S = 5.0
+"""When files are listed first: a lake that is opened for one statement is closed by then."""
 _LATER = "pii_later "
 """Before the names of facts that say which tables are to be scanned again: a restart must not forget them."""
 
@@ -34,6 +36,7 @@ _LATER = "pii_later "
 class _Due(NamedTuple):
     at: float
     user_name: str
+    only_new: bool = False
 
 
 class Background:
@@ -52,6 +55,7 @@ class Background:
         self._activity: Activity | None = None
         self._taken_up = True
         self._closed = False
+        self._files_at = time.monotonic() + FILES_FIRST_S
 
     def __len__(self) -> int:
         """How many tables wait."""
@@ -65,7 +69,7 @@ class Background:
         sql = "SELECT substr(name, ?), value FROM facts WHERE name LIKE ?"
         for shown, user_name in self._engine.store.rows(sql, [len(_LATER) + 1, f"{_LATER}%"]):
             self.add(Name(*json.loads(shown)), user_name)
-        if not self._taken_up:
+        if not self._taken_up or self._engine.settings.pii_files_s:
             with self._changed:
                 self._wake()
 
@@ -101,7 +105,7 @@ class Background:
         """Scan a table as soon as it is its turn. One that waits already waits on."""
         with self._changed:
             waiting = self._due.get(name.fold())
-            if self._closed or (waiting is not None and waiting.at <= time.monotonic()):
+            if self._closed or (waiting is not None and waiting.at <= time.monotonic() and not waiting.only_new):
                 return
             self._due[name.fold()] = _Due(time.monotonic(), user_name)
             self._wake()
@@ -148,19 +152,45 @@ class Background:
     def _work(self) -> None:
         if not self._taken_up:
             self._take_up()
-        while (job := self._next()) is not None:
-            self._scan(*job)
+        while not self._closed:
+            job = self._next()
+            if job is not None:
+                self._scan(*job)
+            elif not self._closed:
+                self._look_for_files()
 
     def _next(self) -> tuple[Name, _Due] | None:
-        """The table whose turn it is, waited for; None at the end."""
+        """The table whose turn it is, waited for; None when it is time to list files, and at the end."""
         with self._changed:
             while not self._closed:
                 name = min(self._due, key=lambda one: self._due[one].at, default=None)
-                wait_s = None if name is None else self._due[name].at - time.monotonic()
-                if name is not None and wait_s is not None and wait_s <= 0:
+                now, every_s = time.monotonic(), self._engine.settings.pii_files_s
+                if name is not None and self._due[name].at <= now:
                     return name, self._due.pop(name)
-                self._changed.wait(wait_s)
+                files_at = min(self._files_at, now + every_s) if every_s else float("inf")
+                if files_at <= now:
+                    return None
+                at = files_at if name is None else min(files_at, self._due[name].at)
+                self._changed.wait(None if at == float("inf") else at - now)
         return None
+
+    def _look_for_files(self) -> None:
+        """Have files scanned that have come into scanned sources."""
+        from neurolake.pii.scan import has_new_files
+
+        engine = self._engine
+        for source in engine.catalog.sources.values() if engine.settings.pii_scan != "off" else ():
+            name = source.name.fold()
+            try:
+                if self._closed or self.waits(name) or not has_new_files(engine, source):
+                    continue
+            except errors.NeuroLakeError as problem:
+                if not self._closed:
+                    logger.warning("whether %s has new files could not be told: %s", name, problem)
+                continue
+            with self._changed:
+                self._due.setdefault(name, _Due(time.monotonic(), source.registered_by, only_new=True))
+        self._files_at = time.monotonic() + engine.settings.pii_files_s
 
     def _scan(self, name: Name, due: _Due) -> None:
         from neurolake.pii import presidio
@@ -170,7 +200,8 @@ class Background:
             self._forget(name)  # it was dropped before its turn
             return
         presidio.entities()  # loaded here, where it does not count as the table's
-        engine, text = self._engine, f"CALL neurolake.scan_pii({literal(str(name))}, full => true)"
+        more = ", only_new => true" if due.only_new else ""
+        engine, text = self._engine, f"CALL neurolake.scan_pii({literal(str(name))}, full => true{more})"
         principal = Principal(due.user_name, "", is_admin=True)
         activity = Activity(new_query_id(), principal, "background", text)
         with self._changed:
@@ -183,13 +214,16 @@ class Background:
         try:
             pause()
             scan(
-                engine, name, principal=principal, query_id=activity.query_id, full=True, activity=activity, pause=pause
-            )
+                engine, name, principal=principal, query_id=activity.query_id, full=True, only_new=due.only_new,
+                activity=activity, pause=pause,
+            )  # fmt: skip
         except errors.NeuroLakeError as found:
             problem = found
-        self._ended(name, activity, problem, time.monotonic() - began)
+        self._ended(name, due, activity, problem, time.monotonic() - began)
 
-    def _ended(self, name: Name, activity: Activity, problem: errors.NeuroLakeError | None, took_s: float) -> None:
+    def _ended(
+        self, name: Name, due: _Due, activity: Activity, problem: errors.NeuroLakeError | None, took_s: float
+    ) -> None:
         with self._changed:
             self._activity = None
             if self._closed:
@@ -202,7 +236,7 @@ class Background:
             self._forget(name)
         elif problem is not None and problem.code == "table_changing":
             with self._changed:  # what stands there now was not looked at
-                self._due.setdefault(name, _Due(time.monotonic() + 1 + took_s, activity.principal.name))
+                self._due.setdefault(name, due._replace(at=time.monotonic() + 1 + took_s))
         elif problem is not None:
             logger.warning("%s was not scanned for personal data in the background: %s", name, problem)
         if problem is None and not self.waits(name):

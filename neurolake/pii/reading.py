@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neurolake.catalog import Source
     from neurolake.engine import Engine
 
-__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "identity", "pieces", "read", "short"]
+__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "files_of", "identity", "pieces", "read", "short"]
 
 SPOTS = 8
 SPOT_ROWS = 125
@@ -35,11 +35,12 @@ FILES_MAX = SPOTS
 
 
 class Sample(NamedTuple):
-    """Rows of a table, its columns' DuckDB types, and the files they are from."""
+    """Rows of a table, its columns' DuckDB types, its files, and those of them that were to be looked at."""
 
     rows: pa.Table
     types: Mapping[str, str]
     files: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -88,17 +89,26 @@ def identity(engine: Engine, name: Name) -> tuple[object, ...]:
     return tuple(engine.instance.acquire_and(lambda cursor: cursor.rows(sql, [CATALOG, *name.fold()])))
 
 
-def pieces(cursor: Cursor, engine: Engine, name: Name, texts: Sequence[str]) -> Iterator[str]:
+def pieces(
+    cursor: Cursor, engine: Engine, name: Name, texts: Sequence[str], files: Sequence[str] = ()
+) -> Iterator[str]:
     """All rows of a relation in pieces of some ten thousand, each as SQL with these columns as text.
 
     A piece is about what one thread of the engine reads at a time, so that a pass over them leaves it the others.
+
+    Args:
+        cursor: for the numbers of rows.
+        engine: whose relation.
+        name: which.
+        texts: its columns.
+        files: those of a source whose rows are wanted.
     """
     source = engine.catalog.sources.get(name.fold())
     if source is None:
         yield from _pieces_of_managed(cursor, name, texts)
         return
     engine.storage.refresh(source.location)
-    for file in files_of(cursor, source):
+    for file in files:
         reader = _reader(source, file)
         there = {fold(column) for column in cursor.bind(f"SELECT * FROM {reader}").names}
         shown = ", ".join(
@@ -164,7 +174,7 @@ def _source(engine: Engine, cursor: Cursor, source: Source, new_since: frozenset
         each = SPOTS * SPOT_ROWS // max(1, len(chosen))
         parts = [cursor.table(f"SELECT * FROM {_reader(source, file)} LIMIT {each}") for file in chosen]
     rows = pa.concat_tables(parts, promote_options="permissive") if parts else _empty(binding.schema)
-    return Sample(rows, types, tuple(files))
+    return Sample(rows, types, tuple(files), tuple(wanted))
 
 
 def _empty(schema: pa.Schema | None) -> pa.Table:

@@ -19,10 +19,11 @@ from neurolake.sources import relation
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
     from neurolake.activity import Activity
+    from neurolake.catalog import Source
     from neurolake.engine import Engine
     from neurolake.sql.text import Name
 
-__all__ = ["Scanned", "scan"]
+__all__ = ["Scanned", "has_new_files", "scan"]
 
 _TEXT = re.compile(r"\b(?:VARCHAR|JSON)\b")
 """Stands in every type that is text, or holds any."""
@@ -82,11 +83,11 @@ def scan(
     findings = findings_of(name, verdicts)
     if full:
         with reading.borrowed(engine, activity) as cursor:
-            findings += _in_every_row(engine, cursor, name, sample.types, findings, pause)
+            findings += _in_every_row(engine, cursor, name, sample, findings, pause)
     if (
         sample.rows.num_rows
     ):  # an empty table was not looked at: what comes into it stays closed until a scan has seen it
-        kept = [] if full else _kept(engine, name, findings, None if seen else sample.rows.num_rows)
+        kept = [] if full and not seen else _kept(engine, name, findings, None if seen else sample.rows.num_rows)
         engine.governance.classification.record(
             name, sample.types, [*findings, *kept], principal=principal, query_id=query_id,
             still=lambda: reading.identity(engine, name) == before,
@@ -115,27 +116,28 @@ def _in_every_row(
     engine: Engine,
     cursor: Cursor,
     name: Name,
-    types: Mapping[str, str],
+    sample: reading.Sample,
     findings: Sequence[Finding],
     pause: Callable[[], None] | None,
 ) -> tuple[Finding, ...]:
     known = {one.column for one in findings}
-    texts = [column for column, kind in types.items() if _TEXT.search(kind) and column not in known]
-    if pause is None:
-        source = engine.catalog.sources.get(name.fold())
+    texts = [column for column, kind in sample.types.items() if _TEXT.search(kind) and column not in known]
+    source = engine.catalog.sources.get(name.fold())
+    if pause is None and len(sample.new) == len(sample.files):
         read = name.sql() if source is None else relation.reader(source.location, source.format, source.options)
         relations: Iterable[str] = (read,)
     else:
-        relations = _paused(reading.pieces(cursor, engine, name, texts), pause)
+        relations = _paused(reading.pieces(cursor, engine, name, texts, sample.new), pause)
     return tuple(
         Finding(name, column, FREE_TEXT, 0.75, evidence, share, cells, DETECTOR)
         for column, share, evidence, cells in whole(cursor, relations, texts)
     )
 
 
-def _paused(pieces: Iterable[str], pause: Callable[[], None]) -> Iterator[str]:
+def _paused(pieces: Iterable[str], pause: Callable[[], None] | None) -> Iterator[str]:
     for piece in pieces:
-        pause()
+        if pause is not None:
+            pause()
         yield piece
 
 
@@ -158,6 +160,20 @@ def _fact(name: Name) -> str:
 def _files_seen(engine: Engine, name: Name) -> frozenset[str]:
     """Short hashes of the files, not their names: a source may have ten thousand."""
     return frozenset(str(engine.store.fact(_fact(name), "")).split()) - {""}
+
+
+def has_new_files(engine: Engine, source: Source) -> bool:
+    """Whether files have come into a source since it was scanned; False for one that was not, or cannot be listed.
+
+    Raises:
+        SourceFailed: it cannot be reached.
+    """
+    seen = _files_seen(engine, source.name)
+    if not seen:
+        return False
+    engine.storage.refresh(source.location)
+    files = engine.instance.acquire_and(lambda cursor: reading.files_of(cursor, source))
+    return files != [source.location] and not seen.issuperset(map(reading.short, files))
 
 
 def _note_files(engine: Engine, name: Name, files: Sequence[str]) -> None:

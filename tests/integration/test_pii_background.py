@@ -102,6 +102,68 @@ def test_rows_that_come_later_are_looked_at_later(monkeypatch: pytest.MonkeyPatc
         until(lambda: known(lake, "t") == ("EMAIL_ADDRESS", "scanned"))
 
 
+def test_files_that_come_later_are_looked_at_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    plain = ["nothing of note here today"] * 3000
+    pq.write_table(pa.table({"c": plain, "d": plain}), folder / "1.parquet")
+    sql = "SELECT sql FROM neurolake.queries WHERE client = 'background' ORDER BY started_at"
+    with lake_of(":memory:", pii_files_s=0.1) as lake:
+        lake.register("t", folder)
+        until(lambda: known(lake, "t") == (None, "scanned"))
+        lake.call("set_pii", "column:t.d", "PERSON", "confirmed")
+        rare = plain[:2000]
+        rare[200] = "please write to ann.b@example.org today"  # between the runs of rows that a sample is
+        pq.write_table(pa.table({"c": rare, "d": plain[:2000]}), folder / "2.parquet")
+        until(lambda: known(lake, "t") == ("FREE_TEXT", "scanned"))
+        rows = {row["column_name"]: row for row in lake.call("pii_findings", "t").to_pylist()}
+        assert rows["c"]["sample_size"] == 2000, "every row of the new file, and none of the old one"
+        assert rows["d"]["status"] == "confirmed"
+        pq.write_table(pa.table({"c": ["red", "green"] * 50, "d": ["a"] * 100}), folder / "3.parquet")
+        until(lambda: len(lake.sql(sql).fetchall()) == 3)
+        assert known(lake, "t") == ("FREE_TEXT", "scanned"), "what the other files showed holds"
+        time.sleep(0.5)
+        asked = [sql for (sql,) in lake.sql(sql).fetchall()]
+    new = "CALL neurolake.scan_pii('t', full => true, only_new => true)"
+    assert asked == ["CALL neurolake.scan_pii('t', full => true)", new, new]
+
+
+@pytest.mark.parametrize(("mode", "every_s", "noticed"), [("made", 0.1, True), ("background", 0, False)])
+def test_files_that_came_while_the_lake_was_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, every_s: float, noticed: bool
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pq.write_table(pa.table({"c": ["red", "green", "blue"] * 10}), folder / "1.parquet")
+    with lake_of(tmp_path / "lake", pii_scan=mode) as lake:
+        lake.register("t", folder)
+        until(lambda: known(lake, "t") == (None, "scanned"))
+    pq.write_table(pa.table(mails()), folder / "2.parquet")
+    with lake_of(tmp_path / "lake", pii_scan=mode, pii_files_s=every_s) as lake:
+        if noticed:
+            until(lambda: known(lake, "t") == ("EMAIL_ADDRESS", "scanned"))
+        else:
+            time.sleep(0.5)
+            assert known(lake, "t") == (None, "scanned")
+
+
+def test_a_set_that_cannot_be_listed_is_named_and_does_not_end_the_thread(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"c": ["red", "green", "blue"] * 10}), tmp_path / name / "1.parquet")
+    with lake_of(":memory:", pii_files_s=0.1) as lake:
+        for name in ("one", "two"):
+            lake.register(name, tmp_path / name)
+            until(lambda name=name: known(lake, name) == (None, "scanned"))
+        (tmp_path / "one" / "1.parquet").unlink()
+        (tmp_path / "one" / "2.parquet").write_bytes(b"no Parquet")
+        until(lambda: "one was not scanned" in caplog.text)
+        pq.write_table(pa.table(mails()), tmp_path / "two" / "2.parquet")
+        until(lambda: known(lake, "two") == ("EMAIL_ADDRESS", "scanned"))
+
+
 def test_or_never() -> None:
     with lake_of(":memory:", pii_rescan_s=0) as lake:
         lake.load("t", {"c": ["red", "green", "blue"] * 400})
@@ -179,7 +241,8 @@ def test_a_table_that_is_replaced_meanwhile_is_not_taken_for_the_one_that_was_lo
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     home = Home.open(tmp_path / "lake", create=True)
-    flags = {"port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0, "pii_scan": "background"}
+    flags = {"port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0, "pii_scan": "background",
+             "pii_files_s": 0.2}  # fmt: skip
     service = Service(home, load(home.path, flags=flags))
     service.start()
     yield service
@@ -218,3 +281,21 @@ def test_governed_roles_see_a_table_once_it_was_looked_at(service: Service) -> N
     assert all("was not scanned" in refused for refused in seen[:-1])
     ended = service.engine.metrics.registry.get_sample_value("neurolake_pii_scans_total", {"outcome": "done"})
     assert ended == 1
+
+
+def test_a_new_file_is_noticed_by_a_server_too(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pq.write_table(pa.table({"c": ["red", "green", "blue"] * 10}), folder / "1.parquet")
+    login = {"username": "admin", "password": PASSWORD}
+    uri = f"grpc://127.0.0.1:{service.port}"
+    with flight_sql.connect(uri, login, autocommit=True) as admin, admin.cursor() as cursor:
+
+        def held() -> object:
+            cursor.execute("SELECT entity, pii_status FROM neurolake.columns WHERE table_name = 't'")
+            return cursor.fetchone()
+
+        cursor.execute(f"CALL neurolake.register('t', '{folder}')")
+        until(lambda: held() == (None, "scanned"))
+        pq.write_table(pa.table(mails()), folder / "2.parquet")
+        until(lambda: held() == ("EMAIL_ADDRESS", "scanned"))
