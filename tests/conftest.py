@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -14,3 +17,17 @@ settings.load_profile("neurolake")
 
 # Tests start hundreds of processes: like a user's, they keep what they have compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+class ByFileAndPage(LoadFileScheduling):
+    """Keeps a file's tests together, but for the pages of the documentation: they share nothing, and take minutes."""
+
+    PAGES = "tests/integration/test_docs.py::test_every_block_of_a_page"
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(self.PAGES) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return ByFileAndPage(config, log) if config.getoption("dist") == "loadfile" else None
