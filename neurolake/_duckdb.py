@@ -339,6 +339,18 @@ class Cursor:
                 self.detach(name)
         return found
 
+    def prepared(self, text: str) -> Any:
+        """One statement parsed, for `answer`, on whatever connection."""
+        (statement,) = self._open().extract_statements(text)
+        return statement
+
+    def answer(self, statement: Any, values: Values = None) -> list[tuple[Any, ...]]:
+        """What `rows` gives, of a statement that was parsed before."""
+        try:
+            return list(self._open().execute(statement, _plain(values)).fetchall())
+        except (duckdb.Error, RuntimeError) as error:
+            raise self._problem(error) from None
+
     def run(self, text: str, values: Values = None) -> int:
         """Run one statement to its end; how many rows it changed, 0 where that means nothing."""
         rows = self.rows(text, values)

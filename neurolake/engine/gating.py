@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from neurolake._duckdb import Binding, Instance, parsing_instance
+from neurolake._duckdb import Binding, Cursor, Instance, parsing_instance
 from neurolake.governance import gate, gate_columns
 from neurolake.governance.gate import Path
 from neurolake.governance.gate_forms import (
@@ -99,14 +99,21 @@ class Parser:
         self._memory_bytes_max = memory_bytes_max
         self._lock = threading.Lock()
         self._instance: Instance | None = None
+        self._questions: dict[str, Any] = {}
 
     def row(self, sql: str, value: str) -> tuple[Any, ...]:
         """The one row that answers a question about a text or a tree."""
         if self._instance is None:
             with self._lock:
                 self._instance = self._instance or parsing_instance(self._memory_bytes_max)
-        found: tuple[Any, ...] = self._instance.acquire_and(lambda cursor: cursor.rows(sql, [value]))[0]
+        found: tuple[Any, ...] = self._instance.acquire_and(partial(self._asked, sql, value))[0]
         return found
+
+    def _asked(self, sql: str, value: str, cursor: Cursor) -> list[tuple[Any, ...]]:
+        question = self._questions.get(sql)
+        if question is None:
+            question = self._questions[sql] = cursor.prepared(sql)
+        return cursor.answer(question, [value])
 
     def close(self) -> None:
         """Close the instance."""
