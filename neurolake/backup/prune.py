@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from neurolake import errors
 from neurolake.backup.faults import reached
+from neurolake.backup.locks import is_let_go
 from neurolake.backup.manifest import Manifest, in_order
 from neurolake.backup.retention import Kept, Retention, choose
 from neurolake.backup.runs import Outcome
@@ -130,7 +131,7 @@ def _withdraw(repository: Repository, going: set[str]) -> set[str]:
     """Take manifests away, for good before any file goes; those that the storage does not let go."""
     locked = set()
     for snapshot_id in sorted(going):
-        if not _is_let_go(partial(repository.withdraw, snapshot_id)):
+        if not is_let_go(partial(repository.withdraw, snapshot_id)):
             locked.add(snapshot_id)
         reached("prune.manifest")
     repository.files.settle()
@@ -145,24 +146,13 @@ def _take_away(
     for key, size in files:
         check()
         repository.renew()
-        if _is_let_go(partial(repository.files.remove, key)):
+        if is_let_go(partial(repository.files.remove, key)):
             gone.append((key, size))
         reached("prune.file")
     repository.files.clear_staging()
     repository.files.settle()
     reached("prune.done")
     return gone
-
-
-def _is_let_go(remove: Callable[[], None]) -> bool:
-    """Remove something; False where the storage does not allow it."""
-    try:
-        remove()
-    except errors.SourceFailed as problem:
-        if problem.code != "source_denied":
-            raise
-        return False
-    return True
 
 
 def retention_of(settings: Settings) -> Retention:

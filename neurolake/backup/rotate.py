@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from neurolake import errors
 from neurolake.backup.repository import file_key
-from neurolake.backup.sealed import SealedFiles
+from neurolake.backup.sealed import Resealed, SealedFiles
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
@@ -16,17 +16,19 @@ __all__ = ["Rotated", "rotate"]
 
 
 class Rotated(NamedTuple):
-    """How many files a repository has, and how many of them were sealed anew."""
+    """How many files a repository has, how many were sealed anew, and how many older copies are locked there."""
 
     repository: str
     files: int
     sealed: int
+    locked: int
 
 
 def rotate(repository: Repository, check: Callable[[], None]) -> Rotated:
     """Seal anew what the newest key has not sealed. Stopped half-way, a second run goes on from there.
 
-    A file is there under its new name before the old one goes, so that who reads meanwhile finds one of the two.
+    A file is there under its new name before the old one goes, so that who reads meanwhile finds one of the two. Where
+    the storage does not let the old one go, because of a lock or rights, it stays: a later run takes it away.
 
     Raises:
         InvalidRequest: `snapshot_key`: no key is named.
@@ -38,7 +40,7 @@ def rotate(repository: Repository, check: Callable[[], None]) -> Rotated:
         raise errors.InvalidRequest(
             "No key is named, so nothing is sealed.", code="snapshot_key", next_step="Name keys in snapshot_keys."
         )
-    done: dict[str, bool] = {}
+    done: dict[str, Resealed] = {}
     with repository.in_use("create"):
         for snapshot_id in repository.ids():
             manifest = repository.reread(snapshot_id)
@@ -47,4 +49,5 @@ def rotate(repository: Repository, check: Callable[[], None]) -> Rotated:
                 check()
                 repository.renew()
                 done[key] = files.reseal(key)
-    return Rotated(repository.location, len(done), sum(done.values()))
+    sealed, locked = sum(one.sealed for one in done.values()), sum(one.kept for one in done.values())
+    return Rotated(repository.location, len(done), sealed, locked)

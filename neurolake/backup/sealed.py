@@ -17,19 +17,28 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from neurolake import errors
 from neurolake.backup.folder import mapped
+from neurolake.backup.locks import is_let_go
 from neurolake.backup.sealing import Key, Keyring, open_sealed, plain_size, seal, sealed_with
 
 if TYPE_CHECKING:
     from neurolake.backup.repository import Files
 
-__all__ = ["SEALED", "SealedFiles"]
+__all__ = ["SEALED", "Resealed", "SealedFiles"]
 
 SEALED = ".sealed"
+
+
+class Resealed(NamedTuple):
+    """Whether a file was sealed anew, and how many older copies of it the storage keeps."""
+
+    sealed: bool
+    kept: int
 
 
 class SealedFiles:
@@ -175,22 +184,20 @@ class SealedFiles:
         for name in (key,) if key.endswith(SEALED) else self.names(key):
             self._files.remove(name)
 
-    def reseal(self, key: str) -> bool:
-        """Seal a file anew unless the newest key has sealed it; whether it was done. What is older goes."""
+    def reseal(self, key: str) -> Resealed:
+        """Seal a file anew unless the newest key has sealed it. What is older goes where the storage lets it go."""
         if key.startswith("snapshots/"):
             if sealed_with(self._files.read(self.names(key)[0])) == self._keyring.newest.id:
-                return False
+                return Resealed(False, 0)
             self.put(key, self.read(key))
-            return True
+            return Resealed(True, 0)
         newest, *older = self.names(key)
         found = self._files.size(newest) is not None
         if not found:
             self.adopt(key, self.local(key))
             self.settle()
-        for name in older:
-            if self._files.size(name) is not None:
-                self._files.remove(name)
-        return not found
+        there = [name for name in older if self._files.size(name) is not None]
+        return Resealed(not found, sum(not is_let_go(partial(self._files.remove, name)) for name in there))
 
     def clear_staging(self, but: Path | None = None) -> None:
         """Remove what runs that ended early have left."""

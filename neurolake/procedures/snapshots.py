@@ -42,7 +42,10 @@ DIFFERENCES = pa.schema([
 ])  # fmt: skip
 DELIVERED = pa.schema([("channel", pa.string()), ("state", pa.string()), ("reason", pa.string())])
 CHANGES = pa.schema([("change", pa.string()), ("before", pa.string()), ("after", pa.string())])
-ROTATED = pa.schema([("repository", pa.string()), ("files", pa.int64()), ("sealed", pa.int64())])
+ROTATED = pa.schema([
+    ("repository", pa.string()), ("files", pa.int64()), ("sealed", pa.int64()),
+    ("locked", pa.int64()),
+])  # fmt: skip
 PRUNED = pa.schema([
     ("repository", pa.string()), ("snapshot_id", pa.string()), ("created_at", pa.timestamp("us", tz="UTC")),
     ("action", pa.string()), ("reason", pa.string()), ("files", pa.int64()), ("bytes", pa.int64()),
@@ -281,7 +284,10 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
 
 @procedure(ROTATED)
 def rotate_snapshot_keys(context: Context, repository: str | None = None) -> pa.Table:
-    """Seal with the first of snapshot_keys what the others have sealed, so that those can be taken out of it."""
+    """Seal with the first of snapshot_keys what the others have sealed, so that those can be taken out of it.
+
+    `locked` counts what older keys have sealed and the storage does not let go: run it again when it does.
+    """
     return table(_backups(context).rotate(repository), ROTATED)
 
 

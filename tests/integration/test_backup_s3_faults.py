@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,36 @@ class TestObjectLock:
         assert {first, second} <= set(listed(lake))
         assert whole(lake, first)
         assert whole(lake, second)
+
+    def test_keys_are_rotated_beside_what_is_locked(
+        self, client: Any, lake: neurolake.Lake, proxy: FaultyProxy, bucket: str, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        for key in ("OLD", "NEW"):
+            monkeypatch.setenv(f"KEY_{key}", secrets.token_hex(32))
+        lake.close()
+
+        def under(*keys: str) -> neurolake.Lake:
+            return neurolake.connect(tmp_path / "lake", snapshot_keys=tuple(f"env:KEY_{key}" for key in keys))
+
+        with under("OLD") as first:
+            snapshot = first.backups.create()
+        with under("NEW", "OLD") as both:
+            proxy.denied = is_removal
+            (locked,) = both.backups.rotate()
+            assert locked["sealed"] == locked["files"] == locked["locked"] + 1  # a manifest keeps its name
+            assert whole(both, snapshot)
+        with under("NEW") as alone:
+            assert whole(alone, snapshot)
+            assert whole(alone, alone.backups.create())
+        with under("NEW", "OLD") as both:
+            proxy.denied = lambda _: False
+            (done,) = both.backups.rotate()
+            assert (done["sealed"], done["locked"]) == (0, 0)
+            assert whole(both, snapshot)
+        there = client.list_object_versions(Bucket=bucket, Prefix="backup/data")
+        assert len(there["DeleteMarkers"]) == locked["locked"]  # they are hidden, and there until the lock ends
+        assert len(there["Versions"]) > locked["locked"]
 
     def test_a_removal_that_is_refused_is_said(self, lake: neurolake.Lake, proxy: FaultyProxy) -> None:
         first = lake.backups.create()
