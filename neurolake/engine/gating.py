@@ -31,7 +31,10 @@ from neurolake.governance.gate_forms import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from neurolake.engine import Engine
+    from neurolake.governance.access import TableDecision
 
 FORMS_MAX = 500
 """How many forms are kept; of most only that they were met."""
@@ -68,12 +71,24 @@ class Gated(NamedTuple):
     known: Known | None = None
 
 
+class Marks(NamedTuple):
+    """A schema as the binder gave it, what was decided about the relations behind it, and the schema with its marks."""
+
+    schema: pa.Schema | None
+    shown: Mapping[Path, TableDecision]
+    marked: pa.Schema | None
+
+    def under(self, shown: Mapping[Path, TableDecision]) -> bool:
+        """Whether these are the very same decisions; any change of a policy, grant or finding makes new ones."""
+        return self.shown.keys() == shown.keys() and all(self.shown[path] is one for path, one in shown.items())
+
+
 @dataclass(slots=True)
 class Known:
     """What is kept of a statement that has passed: what it read, its text, and the form of that, which was walked.
 
     `binding` is what the binder said of it, where that cannot depend on what its literals say; a statement of the same
-    form over the same views need not be bound for it again.
+    form over the same views need not be bound for it again. `marks` are those of its columns.
     """
 
     relations: Mapping[Path, Path]
@@ -83,6 +98,7 @@ class Known:
     gated: Gated
     settled: bool
     binding: Binding | None = None
+    marks: Marks | None = None
 
 
 Key = tuple[object, ...]
@@ -209,7 +225,7 @@ def _again(engine: Engine, known: Known, literals: tuple[Literal, ...], relation
 def _anew(engine: Engine, answer: str, form: Form, relations: Resolver, schema: str, key: tuple[object, ...]) -> Gated:
     tree = json.loads(answer)
     relations.named = gate_columns.named(tree)
-    renamed = keep_names(engine, tree)
+    renamed = '"SUBQUERY"' in answer and keep_names(engine, tree)
     found = gate.map_statement(tree, relations, schema)
     gated, answer = _walked(engine, tree, found)
     if renamed or relations.lent or len(answer) > TREE_CHARACTERS_MAX or not engine.forms.met(key):

@@ -6,7 +6,6 @@ and was walked again.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -20,12 +19,11 @@ from neurolake._duckdb import Binding
 from neurolake.activity import Activity
 from neurolake.catalog import system, visible
 from neurolake.engine import planning
-from neurolake.engine.gating import Gated, mapped, reprinted
+from neurolake.engine.gating import Gated, Marks, mapped, reprinted
 from neurolake.governance import gate, tables, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
-from neurolake.governance.masks import keys_of
 from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import Context
@@ -138,7 +136,18 @@ def read(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     if any(planning.needs_encoding(kind) for kind in planned.types):
         planned = planning.encoded(planned, activity)
         gate.check_statement(engine.serialise(planned.text), relations.allowed, gated.ctes)
-    return evolve(planned, schema=marked(planned.schema, gated.tree, relations.shown))
+    return evolve(planned, schema=_marked(planned.schema, gated, relations.shown))
+
+
+def _marked(schema: pa.Schema | None, gated: Gated, shown: Mapping[Path, TableDecision]) -> pa.Schema | None:
+    """The schema with its marks; known where it was asked of the same form, under the very same decisions."""
+    known = gated.known
+    if known is None:
+        return marked(schema, gated.tree, shown)
+    kept = known.marks
+    if kept is None or kept.schema is not schema or not kept.under(shown):
+        kept = known.marks = Marks(schema, dict(shown), marked(schema, gated.tree, shown))
+    return kept.marked
 
 
 def _bound(draft: Plan, gated: Gated, activity: Activity) -> Binding:
@@ -245,19 +254,21 @@ class Relations:
         """
         rows = self.rows_of(sql, decision, columns)
         try:
-            text = views.view_text(sql, columns, decision, rows, named)
+            view = self._engine.views.planned(sql, columns, decision, rows, named)
         except errors.AccessDenied:
             if decision.reason == IN_DOUBT:
                 raise errors.Unavailable(
                     f"{name} is being changed.", code="table_changing", next_step="Run the statement again."
                 ) from None
             raise closed(str(name), self._principal.role, decision.reason) from None
-        return self.made(text, columns, decision)
+        self._engine.views.keys.need(view.scopes)
+        return self.secured(view.text, view.types)
 
     def made(self, text: str, columns: Mapping[str, str], decision: TableDecision) -> Path:
         """A secure view of this text: of the home cursor alone where the statement runs there, else shared."""
-        self._engine.views.keys.need(keys_of((column.action, column.options) for column in decision.columns))
-        return self.secured(text, json.dumps(list(columns.items())))
+        view = views.of(text, columns, decision)
+        self._engine.views.keys.need(view.scopes)
+        return self.secured(view.text, view.types)
 
     def secured(self, text: str, types: str) -> Path:
         """The path of a secure view of a gated text."""

@@ -10,12 +10,13 @@ leads anywhere, and nobody's macro can stand in for one of the engine's function
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
@@ -38,6 +39,8 @@ _SCHEMA: Final = "v"
 VIEWS_PER_CATALOG: Final = 1000
 CATALOGS_KEPT: Final = 3
 MAKING_TRIES: Final = 5
+PLANNED_MAX: Final = 500
+"""How many texts of views are kept, so that they need not be put together for each statement."""
 
 
 def view_text(
@@ -75,6 +78,20 @@ def view_text(
     return f"SELECT {', '.join(shown)} FROM {source} AS t"
 
 
+class View(NamedTuple):
+    """What a view is made of: its SELECT, the types of the relation's columns, the scopes whose keys it needs."""
+
+    text: str
+    types: str
+    scopes: frozenset[str]
+
+
+def of(text: str, columns: Mapping[str, str], decision: TableDecision) -> View:
+    """The view that a SELECT makes of a relation with these columns, as it was decided."""
+    scopes = masks.keys_of((column.action, column.options) for column in decision.columns)
+    return View(text, json.dumps(list(columns.items())), scopes)
+
+
 class SecureViews:
     """The views of one lake, and the connections that may read them. Safe to share between threads.
 
@@ -98,6 +115,7 @@ class SecureViews:
         self._temporary: weakref.WeakKeyDictionary[Cursor, set[str]] = weakref.WeakKeyDictionary()
         self._idle: list[Cursor] = []
         self._secret = secrets.token_bytes(32)
+        self._planned: OrderedDict[tuple[object, ...], tuple[TableDecision, dict[str, str], View]] = OrderedDict()
 
     # Connections
 
@@ -158,6 +176,29 @@ class SecureViews:
             self._generation = generation
 
     # Views
+
+    def planned(
+        self,
+        relation: str,
+        columns: Mapping[str, str],
+        decision: TableDecision,
+        rows: str | None,
+        named: frozenset[str] | None,
+    ) -> View:
+        """What a view is made of; arguments and errors as those of `view_text`.
+
+        Kept by the very object that holds the decision, which another policy, grant or finding makes anew, and by the
+        columns: nothing that is asked for under one decision is answered from another.
+        """
+        key = (id(decision), relation, rows, named)
+        kept = self._planned.get(key)
+        if kept is not None and kept[0] is decision and kept[1] == columns:
+            return kept[2]
+        made = of(view_text(relation, columns, decision, rows, named), columns, decision)
+        self._planned[key] = decision, dict(columns), made
+        while len(self._planned) > PLANNED_MAX:
+            self._planned.popitem(last=False)
+        return made
 
     def view(self, text: str, types: str) -> Path:
         """The path of a view in a shared catalog, made if it is not there yet.
