@@ -41,6 +41,7 @@ CHANGES = (
     "UPDATE people SET email = 'other@example.org'",
     "CREATE OR REPLACE TABLE people AS SELECT 1 AS id, 'new@example.org' AS email, 5 AS salary, 'north' AS region",
     "CALL neurolake.set_pii('people', null, 'confirmed')",
+    "CALL neurolake.grant('read', 'people', 'analyst')",
     "CALL neurolake.revoke('read', 'orders', 'analyst')",
     "DROP TABLE people",
 )
@@ -48,6 +49,7 @@ SILENT = frozenset(
     (
         "CALL neurolake.set_policy('inner', '*', 'tag:inner', 'redact')",
         "CALL neurolake.set_pii('people', null, 'confirmed')",
+        "CALL neurolake.grant('read', 'people', 'analyst')",
     )
 )
 """Changes that may show in no answer by themselves."""
