@@ -70,7 +70,8 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InstanceOptions:
-    """How to open the instance. Sizes in bytes; `path` None keeps everything in memory."""
+    """How to open the instance. Sizes in bytes; `path` None keeps everything in memory, `temp_bytes_max` 0 leaves the
+    limit to DuckDB."""
 
     path: str | None
     temp_directory: str
@@ -114,7 +115,6 @@ class Instance:
         config = {
             "temp_directory": options.temp_directory,
             "memory_limit": f"{options.memory_bytes_max // 1000}KB",
-            "max_temp_directory_size": f"{options.temp_bytes_max // 1000}KB",
             "threads": options.threads,
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
@@ -123,6 +123,8 @@ class Instance:
         }
         try:
             connection = duckdb.connect(options.path or ":memory:", config=config)
+            if options.temp_bytes_max:  # in the configuration above it would be shown and not obeyed
+                connection.execute(f"SET max_temp_directory_size = '{options.temp_bytes_max // 1000}KB'")
             for prepare in options.on_open:
                 prepare(connection)
             if options.path is None:
@@ -218,9 +220,10 @@ class Instance:
             self.release(cursor)
 
     def close(self) -> None:
-        """Close every idle cursor and the database."""
+        """Close every idle cursor and the database. Idempotent."""
         with self._lock:
-            self._close()
+            if self._connection is not None:
+                self._close()
 
     def _close(self) -> None:
         for cursor in self._idle:
