@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,9 @@ class Target:
         """
         import neurolake
 
+        with contextlib.suppress(ImportError):
+            # pyarrow would do it where the first value is converted, and lose a Ctrl-C that it is told meanwhile.
+            import_module("dateutil.relativedelta")
         if self.uri is not None:
             return neurolake.connect(
                 self.uri, user=self.user, password=self._password(), token=self.token, tls_ca=self.tls_ca
