@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from pages import ROOT, Runner, blocks, clean_environment, pages
+from warm import Warm
 
 from neurolake import errors
 from neurolake.catalog.system import SCHEMAS
@@ -23,6 +24,8 @@ WRITTEN = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.m
 WRITTEN += sorted((ROOT / "docs").rglob("*.md"))
 DEPLOYED = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file())
 SOURCES = sorted([*(ROOT / "neurolake").rglob("*.py"), *(ROOT / "flight").rglob("*.py")])
+WARM = ("docs/backup.md",)
+"""Pages of dozens of commands, each of which would take most of its time to start."""
 CONNECT_VARIABLES = {"LAKE", "URI", "USER", "PASSWORD", "TOKEN", "TLS_CA", "REPO"}
 
 
@@ -32,12 +35,17 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in pages() if blocks(page)], ids=_name)
 def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     folder = tmp_path / "page"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    with Runner(folder, clean_environment(tmp_path)) as runner:
+    environment = clean_environment(tmp_path)
+    if _name(page) in WARM:
+        warm = Warm(tmp_path / "warm")
+        request.addfinalizer(warm.close)
+        environment["PATH"] = f"{warm.folder}{os.pathsep}{environment['PATH']}"
+    with Runner(folder, environment) as runner:
         for block in blocks(page):
             runner.run(block)
             for name, value in runner.environment.items():
