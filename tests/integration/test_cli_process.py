@@ -339,6 +339,14 @@ def test_ctrl_c_cancels_the_statement_on_the_server(lake: Path, statement: str) 
         assert ended.fetchall() == [("cancelled",)]
 
 
+def test_long_work_shows_on_a_terminal_that_it_goes_on(lake: Path) -> None:
+    terminal = Terminal([*NEUROLAKE, "sql", ENDLESS, "--lake", str(lake)])
+    terminal.wait_for("Running")
+    terminal.wait_for("0:00:02")
+    terminal.type("\x03")
+    assert terminal.ended() == 130
+
+
 def test_ctrl_c_leaves_no_part_of_a_file(lake: Path, tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     statement = "SELECT i FROM range(100000000000) AS t(i)"
