@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from benchmarks.rules import STATEMENTS
 from neurolake.optimizer import RULES, Context, optimise
 
 CASES = Path(__file__).parent / "cases"
+PAGE = Path(__file__).parents[3] / "docs" / "optimizer.md"
 
 
 def fired() -> list[Any]:
@@ -40,6 +43,35 @@ def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
 
 def test_every_rule_has_cases() -> None:
     assert {path.stem for path in CASES.glob("*.sql")} == {rule.name for rule in RULES}
+
+
+def test_every_rule_is_measured_and_published_to_win() -> None:
+    names = [rule.name for rule in RULES]
+    assert list(STATEMENTS) == names
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| ([\d.]+) × \| ([\d.]+) × \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [row[0] for row in rows] == names
+    assert all(max(float(table), float(parquet)) > 1 for _, table, parquet in rows)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_what_is_measured_is_what_the_rule_rewrites(name: str) -> None:
+    assert name in optimise(STATEMENTS[name].format(t="measured"), measured()).fired
+
+
+def measured() -> Context:
+    """The columns of the data that rules are measured on."""
+    types = {
+        "id": "BIGINT",
+        "k": "INTEGER",
+        "v": "INTEGER",
+        "d": "DATE",
+        "ts": "TIMESTAMP",
+        "y": "BIGINT",
+        "m": "BIGINT",
+    }
+    return Context(describe=lambda relation: types)
 
 
 @pytest.mark.parametrize(("rule", "before", "after"), fired())
