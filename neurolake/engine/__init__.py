@@ -21,7 +21,7 @@ from neurolake.backup.runs import Runs
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import bulk, gating, opening, planning, result_checks, running, settings_of_session
+from neurolake.engine import bulk, gating, opening, planning, result_checks, running, settings_of_session, turns
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
@@ -68,7 +68,7 @@ class Engine:
         self.settings = settings
         self.metrics = observe.Metrics()
         self.activities = Activities()
-        self.admission = running.Admission(
+        self.admission = turns.Admission(
             settings.concurrent_statements_max, settings.queue_length_max, settings.queue_wait_s
         )
         self.store = Store(None if in_memory else home.system)
@@ -152,7 +152,7 @@ class Engine:
         request = request or plan.request
         activity = self._begin(request, alive)
         return self._told(
-            activity, lambda: running.execute(self, self._fresh(plan, request, activity), activity, self.account)
+            activity, lambda: running.settled(self, activity, lambda: self._fresh(plan, request, activity))
         )
 
     def run(self, request: Request, alive: Alive = None) -> Result:
@@ -160,7 +160,7 @@ class Engine:
         request = request if request.query_id else evolve(request, query_id=new_query_id())
         activity = self._begin(request, alive)
         return self._told(
-            activity, lambda: running.execute(self, self.plan_within(request, activity), activity, self.account)
+            activity, lambda: running.settled(self, activity, lambda: self.plan_within(request, activity))
         )
 
     def run_many(
@@ -189,7 +189,7 @@ class Engine:
                 return running.change(self, plan, activity, work)
             from neurolake.engine import governed_writes
 
-            return running.change(self, governed_writes.load(self, plan), activity, work)
+            return turns.begun(lambda: running.change(self, governed_writes.load(self, plan), activity, work))
 
         loaded = self._told(activity, run)
         assert isinstance(loaded, int)

@@ -148,6 +148,7 @@ def load(engine: Engine, plan: Plan) -> Plan:
         AccessDenied: it may not.
     """
     session, wanted = plan.request.session, plan.detail
+    versions = engine.versions(session)
     if not isinstance(wanted, Load) or wanted.columns is None:
         raise gate.denied("files of the server as what is loaded", code="statement_denied")
     if fold(wanted.target.table).startswith(RESERVED):
@@ -159,10 +160,10 @@ def load(engine: Engine, plan: Plan) -> Plan:
         made = fold(wanted.target.table)
         if made in session.temporary:
             governed.check_temporary(session, engine.access.version, wanted.target.table)
-        return evolve(plan, ruling=governed.Ruling(engine.access.version, {}), detail=made)
+        return evolve(plan, ruling=governed.Ruling(engine.access.version, {}), detail=made, versions=versions)
     decision = _checked(engine, session, wanted)
     decided = {} if decision is None else {wanted.target.fold(): decision}
-    return evolve(plan, ruling=governed.Ruling(engine.access.version, decided), detail=None)
+    return evolve(plan, ruling=governed.Ruling(engine.access.version, decided), detail=None, versions=versions)
 
 
 def _checked(engine: Engine, session: Session, wanted: Load) -> TableDecision | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from neurolake import errors, procedures
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.catalog import Event
-from neurolake.engine import planning, result_checks
+from neurolake.engine import planning, result_checks, turns
 from neurolake.governance import tables
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
@@ -26,58 +25,13 @@ from neurolake.sql.text import without_comments
 if TYPE_CHECKING:
     from neurolake.engine import Engine
 
-QUEUE_POLL_S = 0.05
 ALONE = frozenset(("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT"))
 """Verbs that run without a transaction around them."""
 
 
-class Admission:
-    """How many statements run at once; the rest queue, and past the queue they are refused."""
-
-    def __init__(self, running_max: int, queue_max: int, wait_s: float) -> None:
-        self._slots = threading.BoundedSemaphore(running_max)
-        self._queue_max = queue_max
-        self._wait_s = wait_s
-        self._queued = 0
-
-    def admitted(self, activity: Activity) -> Admission:
-        """Take a slot; leaving the `with` block that this opens gives it back.
-
-        Raises:
-            Unavailable: the queue is full, or the wait was too long.
-        """
-        if not self._slots.acquire(blocking=False):
-            self._queue(activity)
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._slots.release()
-
-    def _queue(self, activity: Activity) -> None:
-        if self._queued >= self._queue_max:
-            raise errors.Unavailable(
-                "The server is busy and its queue is full.",
-                code="overloaded",
-                next_step="Try again in a moment.",
-            )
-        phase, activity.phase = activity.phase, "queued"
-        self._queued += 1
-        waited_s = 0.0
-        try:
-            while not self._slots.acquire(timeout=QUEUE_POLL_S):
-                activity.check()
-                waited_s += QUEUE_POLL_S
-                if waited_s > self._wait_s:
-                    raise errors.Unavailable(
-                        "The statement waited too long for its turn.", code="overloaded",
-                        next_step="Try again, or raise queue_wait_s or concurrent_statements_max.",
-                    )  # fmt: skip
-        finally:
-            self._queued -= 1
-            activity.phase = phase
+def settled(engine: Engine, activity: Activity, plan: Callable[[], Plan]) -> Result:
+    """Plan and run, under the policies that hold when the statement begins to run and not when it began to wait."""
+    return turns.begun(lambda: execute(engine, plan(), activity, engine.account))
 
 
 def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
@@ -138,10 +92,11 @@ def _stream(
             cursor.attach(name, table)
         activity.use(cursor, "running")
         with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
+            turns.check_policies(engine, plan)
             reader = cursor.stream(plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema))
     except errors.NeuroLakeError as problem:
         done()
-        raise engine.explain_problem(problem, plan) from None
+        raise _explained(engine, problem, plan) from None
     except BaseException:
         done()
         raise
@@ -158,6 +113,10 @@ def _stream(
         stream = ClearedStream(stream, schema)
     stream = result_checks.checked(engine, plan, stream, schema, activity)
     return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
+
+
+def _explained(engine: Engine, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
+    return problem if isinstance(problem, turns.PoliciesMoved) else engine.explain_problem(problem, plan)
 
 
 def _check_schema(plan: Plan, schema: pa.Schema) -> None:
@@ -203,7 +162,7 @@ def _write(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Re
     try:
         answer = engine.change(plan, activity, partial(_run_text, plan))
     except errors.NeuroLakeError as problem:
-        raise engine.explain_problem(problem, plan) from None
+        raise _explained(engine, problem, plan) from None
     if isinstance(answer, pa.Table):
         answer = result_checks.checked_answer(engine, plan, answer, activity)
         return table_result(engine, plan, activity, finish, answer)
@@ -229,6 +188,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
         hears_ctrl_c(partial(_ctrl_c, activity)),
     ):
         activity.phase = "running"
+        turns.check_policies(engine, plan)
         if session.in_transaction():
             answer = work(cursor)
             activity.look()
