@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _NAME = governed_ddl.NAME
 _ALTER = re.compile(
-    rf"\s*ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{governed_ddl.FULL})\s+(?P<change>.*)\Z",
+    rf"\s*ALTER\s+(?P<what>TABLE|VIEW)\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{governed_ddl.FULL})\s+(?P<change>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _CHANGES = {
@@ -47,7 +47,7 @@ _CHANGES = {
 
 
 def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
-    """ALTER TABLE.
+    """ALTER TABLE, and a new name for a view.
 
     Raises:
         AccessDenied: the role may not, or the statement is another.
@@ -59,6 +59,9 @@ def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     parts = split_identifier(match["name"])
     relations = governed.Relations(engine, draft, activity)
     kind, change = _change(match["change"])
+    what = match["what"].upper()
+    if what == "VIEW" and kind != "rename":
+        raise gate.denied("this form of ALTER VIEW", code="statement_denied")
     temporary = relations.temporary(tuple(parts))
     if temporary is not None:
         governed.check_temporary(session, relations.access.version, temporary)
@@ -72,7 +75,7 @@ def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         sql, decision = _of_the_lake(engine, draft, relations, name)
         if kind == "rename":
             governed_ddl.may_make(engine, draft, Name(name.schema, _part(change["new"])))
-    text = f"ALTER TABLE {'IF EXISTS ' * bool(match['exists'])}{sql} {_composed(engine, kind, change, decision)}"
+    text = f"ALTER {what} {'IF EXISTS ' * bool(match['exists'])}{sql} {_composed(engine, kind, change, decision)}"
     draft = evolve(draft, text=text, ruling=relations.ruling())
     return planning.described(draft, planning.bound(draft, activity))
 

@@ -189,3 +189,35 @@ def test_views_last_after_a_restart(prepared: Path, tmp_path: Path) -> None:
             assert ann("SELECT * FROM lab.v WHERE id = 3") == [(3, "u***@example.org")]
         assert owner(service.engine)("SELECT email FROM lab.v WHERE id = 3") == [("u3@example.org",)]
         service.stop()
+
+
+def test_a_view_gets_another_name_and_is_read_by_it(writer: Run) -> None:
+    writer("CREATE VIEW lab.v AS SELECT id, email, salary FROM people WHERE id = 3")
+    writer("ALTER VIEW lab.v RENAME TO w")
+    assert writer("SELECT * FROM lab.w") == [(3, "u***@example.org", None)]
+    writer("CREATE VIEW lab.v AS SELECT 1 AS a")
+    assert writer("SELECT * FROM lab.v, lab.w") == [(1, 3, "u***@example.org", None)]
+
+
+def test_a_renamed_view_is_gated_for_each_reader_as_before(service: Service) -> None:
+    with driver(service) as writer:
+        writer("SET ROLE writer")
+        writer("CREATE VIEW lab.v AS SELECT id, email, salary FROM people WHERE id = 3")
+        writer("CREATE VIEW lab.over_v AS SELECT email FROM lab.v")
+        writer('ALTER VIEW IF EXISTS lake.lab.v RENAME TO "w w"')
+        assert writer('SELECT * FROM lab."w w"') == [(3, "u***@example.org", None)]
+        assert code_of(writer, "SELECT * FROM lab.v") == "relation_denied"
+        assert code_of(writer, "SELECT * FROM lab.over_v") == "view_denied"
+        assert [row[0] for row in writer('DESCRIBE lab."w w"')] == ["id", "email", "salary"]
+        owner(service.engine)("CALL neurolake.set_policy('id', '*', 'column:people.id', 'null')")
+        assert writer('SELECT id FROM lab."w w"') == []
+        assert owner(service.engine)('SELECT salary FROM lab."w w"') == [(3000,)]
+        for text, code in (
+            ('ALTER VIEW lab."w w" RENAME TO __neurolake_v', "reserved_name"),
+            ("ALTER VIEW people RENAME TO p", "privilege_missing"),
+            ("ALTER VIEW lab.nowhere RENAME TO n", "relation_denied"),
+        ):
+            assert code_of(writer, text) == code, text
+        writer('DROP VIEW lab."w w"')
+        writer("SET ROLE analyst")
+        assert code_of(writer, "ALTER VIEW lab.over_v RENAME TO x") == "privilege_missing"
