@@ -68,14 +68,13 @@ def test_restore_and_verify_say_how_much_of_all_bytes(lake: Path, tmp_path: Path
     assert re.search(rf"Verifying: writing tables.*[1-9][0-9.]+ MB of {total}, {RATES}", verified)
 
 
-def test_a_served_lake_says_it_too(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slowly(monkeypatch)
+def test_a_served_lake_says_it_too(lake: Path) -> None:
     found: list[dict[str, object]] = []
-    with served(lake) as server:
+    with served(lake, snapshot_bytes_per_s_max="1MB") as server:
         ended = threading.Event()
 
         def look() -> None:
-            while not ended.is_set():
+            while not ended.wait(0.05):
                 found.extend(server.rows("FROM neurolake.running WHERE step IS NOT NULL"))
 
         looking = threading.Thread(target=look)
