@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -379,3 +380,37 @@ def test_a_full_disk_under_the_home_loses_nothing(tmp_path: Path, free_kib: int)
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {"disk_full"} <= set(done.stdout.split()) <= {"disk_full", "home_full"}
+
+
+RESTORING = """
+import sys
+import neurolake
+with neurolake.connect(sys.argv[1]) as lake:
+    lake.backups.restore(to=sys.argv[2])
+"""
+
+
+@pytest.mark.faults
+def test_a_power_cut_finds_a_restored_home_whole_or_not_at_all(tmp_path: Path) -> None:
+    """When a new home gets its name, all that was written to it is on the disk; then its name is, too."""
+    home, new, log = tmp_path / "lake", tmp_path / "new", tmp_path / "calls"
+    with neurolake.connect(home) as lake:
+        lake.sql("CREATE TABLE t AS SELECT i FROM range(1000) r(i)").close()
+        lake.backups.create()
+    calls = "trace=write,pwrite64,writev,pwritev,ftruncate,fsync,fdatasync,rename,unlink"
+    program = [sys.executable, "-c", RESTORING, str(home), str(new)]
+    subprocess.run(["strace", "-f", "-y", "-e", calls, "-o", str(log), *program], check=True)
+    last: dict[str, str] = {}
+    lines = iter(log.read_text(errors="replace").splitlines())
+    for line in lines:
+        if "rename(" in line and f'"{new}"' in line:
+            break
+        if (found := re.match(r"\d+\s+(\w+)\(\d+<[^>]*\.restoring/?([^>]*)>", line)) is not None:
+            last[found[2]] = found[1]
+        elif (gone := re.match(r'\d+\s+unlink\("[^"]*\.restoring/([^"]*)"', line)) is not None:
+            last.pop(gone[1], None)
+    assert {"", "lake.duckdb", "system.sqlite"} <= set(last)
+    assert any(path.startswith(".neurolake.toml.") for path in last)  # written under another name first
+    unsynced = {path for path, call in last.items() if call not in ("fsync", "fdatasync")}
+    assert unsynced <= {"run/lock"}  # of the process that made it
+    assert any("fsync(" in line and f"<{tmp_path}>" in line for line in lines)
