@@ -224,13 +224,11 @@ def run(path: str | Path, flags: Mapping[str, Any]) -> int:
     except BaseException:
         home.close()
         raise
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    heard = _listen_to(signal.SIGTERM, signal.SIGINT)
     try:
         service.start()
         _announce(service)
-        stopped.wait()
+        os.read(heard, 1)
     finally:
         code, problem = 0, "a client neither reads its answer nor leaves: its connection is cut"
         try:
@@ -242,6 +240,19 @@ def run(path: str | Path, flags: Mapping[str, Any]) -> int:
             logging.shutdown()
             os._exit(code)  # what could be written is; the interpreter's own end would wait for that client
     return 0
+
+
+def _listen_to(*numbers: signal.Signals) -> int:
+    """A descriptor from which a byte can be read once one of the signals has come.
+
+    The system may hand a signal to any thread, and a main thread that waits for a lock then does not hear of it.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    return heard
 
 
 def _announce(service: Service) -> None:

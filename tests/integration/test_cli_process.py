@@ -257,6 +257,31 @@ def test_a_server_ends_cleanly_on_a_signal(lake: Path, number: signal.Signals) -
     assert neurolake_("sql", "SELECT 1", "--lake", lake).returncode == 0
 
 
+SIGNALLED = """
+import signal, sys, threading, time
+from pathlib import Path
+from flight.server import serve
+from neurolake.home import read_server_file
+
+def hear():
+    while not read_server_file(Path(sys.argv[1])):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+
+threading.Thread(target=hear, daemon=True).start()
+sys.exit(serve(sys.argv[1], port=0, http_port=0, shutdown_grace_s=0))
+"""
+
+
+def test_a_signal_is_heard_whichever_thread_gets_it(lake: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(lake)], capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 STALLED = """
 import sys, time
 from adbc_driver_flightsql import dbapi
