@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from neurolake import errors
 from neurolake._duckdb import CATALOG, Cursor, Instance
 from neurolake.catalog import Catalog, Event
-from neurolake.governance.tables import changes_tables, may_mean
+from neurolake.governance.tables import changes_tables, may_mean, names
 from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
@@ -33,7 +33,8 @@ REMOVE_AT = 256
 class Outbox:
     """The outbox of one open lake. `after` is told of events that are applied, while their tables are in doubt.
 
-    `replayed` are those that the last process had not applied; `changes`, how many have changed tables since then.
+    `replayed` are those that the last process had not applied; `changes`, how many have changed tables since then;
+    `writes`, how many commits have changed anything.
     """
 
     def __init__(self, instance: Instance, catalog: Catalog) -> None:
@@ -44,7 +45,9 @@ class Outbox:
         self._late: list[Event] = []
         self._settling: tuple[Event, ...] = ()
         self._changed: deque[Event] = deque(maxlen=CHANGES_KEPT)
-        self.changes = 0
+        self.changes = self.writes = 0
+        self._written: dict[Name, int] = {}
+        self._looked_at: dict[Name, int] = {}
         self.replayed: tuple[Event, ...] = ()
         self.after: Callable[[Sequence[Event]], None] = lambda events: None
         instance.acquire_and(self._prepare)
@@ -80,6 +83,7 @@ class Outbox:
         doubtful = [event for event in events if changes_tables(event.verb)]
         if not doubtful:
             yield
+            self._wrote(events)
             self.apply(events)
             return
         with self._lock:
@@ -91,8 +95,27 @@ class Outbox:
         finally:
             with self._lock:
                 self._changed.extend(doubtful)
+            self._wrote(events)
+            with self._lock:
                 self.changes += len(doubtful)
                 self._settling = tuple(event for event in self._settling if event not in doubtful)
+
+    def _wrote(self, events: Sequence[Event]) -> None:
+        with self._lock:
+            self.writes += 1
+            self._written.update((name, self.writes) for event in events for name in names(event.object))
+
+    def looked_at(self, name: Name) -> None:
+        """What is known of a table's columns, by its folded name, is of the rows that it has now."""
+        with self._lock:
+            self._looked_at[name] = self._written.get(name, self.writes)  # of a view nobody knows whose rows it shows
+
+    def looked_at_since(self, writes: int, name: Name) -> bool:
+        """Whether a transaction that began after so many writes may see rows of which nothing is known any more.
+
+        They were changed since, and then looked at: what was found is of rows that it does not see.
+        """
+        return self._looked_at.get(name, 0) > writes
 
     def in_doubt(self, name: Name) -> bool:
         """Whether a table, by its folded name, has changed in a way that the metadata does not know yet."""

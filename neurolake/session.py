@@ -69,6 +69,7 @@ class Session:
         self.temporary: frozenset[str] = frozenset()
         self.events: list[Event] = []
         self.changes = 0
+        self.writes = 0
         self.transaction = False
         self._owner: threading.Thread | None = None
         self._per_thread = per_thread
@@ -231,15 +232,17 @@ class Session:
         """Note an open result on the home cursor."""
         self._unread = weakref.ref(result)
 
-    def began(self, changes: int, *, by_driver: bool = False) -> None:
+    def began(self, changes: int, writes: int, *, by_driver: bool = False) -> None:
         """A transaction was opened by the calling thread.
 
         Args:
             changes: how many changes of tables the outbox knew before.
+            writes: how many writes.
             by_driver: its user has not asked for it.
         """
         self.transaction = True
         self.changes = changes
+        self.writes = writes
         self._owner = threading.current_thread()
         self._unused = by_driver
         self.columns_known.clear()

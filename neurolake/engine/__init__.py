@@ -90,6 +90,7 @@ class Engine:
         self.catalog = Catalog(self.store, self.governance)
         self.outbox = Outbox(self.instance, self.catalog)
         self.governance.unsettled = self.outbox.in_doubt
+        self.governance.looked_at = lambda name: self.outbox.looked_at(name)
         self.governance.derived = lambda name: name in self.catalog.views
         self.catalog.know(invoker.texts(self.instance))
         self.background = Background(self)

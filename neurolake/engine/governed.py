@@ -304,7 +304,8 @@ class Relations:
             raise unknown(str(name), self._principal.role)
         if self._session.in_transaction() and self._is_another(name.fold()):
             raise errors.Unavailable(
-                f"{name} is another table than when the transaction began, or was renamed in it.",
+                f"{name} is another table than when the transaction began, or was renamed in it, or its rows were "
+                "changed and looked at anew.",
                 code="table_changing",
                 next_step="End the transaction, and run the statement again.",
             )
@@ -318,9 +319,10 @@ class Relations:
     def _is_another(self, name: Name) -> bool:
         """Whether the transaction may see rows under a folded name that what is known of the name is not about."""
         own = self._session.events
-        return self._engine.outbox.changed_since(self._session.changes, name) or any(
-            tables.brings(event.object, event.detail, name) for event in own
-        )
+        known = self._engine.outbox
+        if known.changed_since(self._session.changes, name) or known.looked_at_since(self._session.writes, name):
+            return True
+        return any(tables.brings(event.object, event.detail, name) for event in own)
 
     def decide(self, name: Name, columns: Mapping[str, str], *, derived: bool = False) -> TableDecision:
         """What becomes of a relation, by the picture that the plan is made under; `derived`, of a role's own view."""

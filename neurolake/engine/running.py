@@ -295,7 +295,7 @@ def begin(engine: Engine, session: Any, activity: Activity | None = None) -> Non
     if activity is not None and session.takes_up():
         return
     session.refuse_foreign_transaction()
-    changes = engine.outbox.changes
+    changes, writes = engine.outbox.changes, engine.outbox.writes
     with session.at_home(activity) as cursor:
         try:
             cursor.run("BEGIN")
@@ -304,7 +304,7 @@ def begin(engine: Engine, session: Any, activity: Activity | None = None) -> Non
                 activity.leave()
             _roll_back(cursor)
             raise
-        session.began(changes, by_driver=activity is None)
+        session.began(changes, writes, by_driver=activity is None)
 
 
 def commit(engine: Engine, session: Any, activity: Activity | None = None) -> None:

@@ -82,6 +82,7 @@ class Classification:
                 )
             for one in found:
                 self._insert(db, name, one)
+            self._governance.looked_at(name)
 
     def _insert(self, db: Connection, name: Name, one: Finding) -> None:
         key = (*name, fold(one.column))
@@ -134,6 +135,7 @@ class Classification:
         shown = [str(column) for column in columns]
         with self._governance.change("set_pii", principal, query_id, columns=shown, entity=entity, status=status) as db:
             for column, data_type in columns.items():
+                self._governance.looked_at(column.name)
                 key = (*column.name, column.column)
                 if entity is None:
                     change = "DELETE FROM findings WHERE " if status == "auto" else _REJECT
@@ -160,6 +162,7 @@ class Classification:
         shown = [str(column) for column in columns]
         with self._governance.change("declassify", principal, query_id, columns=shown, reason=reason) as db:
             for column, data_type in columns.items():
+                self._governance.looked_at(column.name)
                 key = (*column.name, column.column)
                 db.execute(_REJECT + _WHERE, key)
                 _confirm(db, key, data_type)

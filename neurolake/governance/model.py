@@ -39,6 +39,7 @@ class Governance:
     Attributes:
         version: counts every change; plans made under another one are made again.
         unsettled: whether a table has changed in a way that the metadata does not know yet.
+        looked_at: told of a table whose columns somebody has looked at, by its folded name.
         derived: whether a name is a governed role's view, which is gated anew for each reader.
     """
 
@@ -55,6 +56,7 @@ class Governance:
         self.version = int(store.fact("policy_version", 1))
         self.unsettled: Callable[[Name], bool] = lambda name: False
         self.derived: Callable[[Name], bool] = lambda name: False
+        self.looked_at: Callable[[Name], None] = lambda name: None
         self.audit = Audit(
             store, lambda: self.version, folder, fsync_s, synchronous=synchronous, keep_days=audit_keep_days
         )
