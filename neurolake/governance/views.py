@@ -190,7 +190,8 @@ class SecureViews:
         Kept by the very object that holds the decision, which another policy, grant or finding makes anew, and by the
         columns: nothing that is asked for under one decision is answered from another.
         """
-        key = (id(decision), relation, rows, named)
+        meant = None if named is None else frozenset(c.column for c in decision.columns if fold(c.column) in named)
+        key = (id(decision), relation, rows, meant)  # of what a statement names, other words are none of the view's
         kept = self._planned.get(key)
         if kept is not None and kept[0] is decision and kept[1] == columns:
             return kept[2]
