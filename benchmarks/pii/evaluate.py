@@ -96,10 +96,10 @@ def score(columns: Sequence[Column], said: Sequence[str | None]) -> Score:
     return result
 
 
-def predictions(columns: Sequence[Column]) -> list[str | None]:
+def predictions(columns: Sequence[Column], pii_ner: str = "") -> list[str | None]:
     """What the product says: the columns are loaded as tables, and scanned by CALL neurolake.scan_pii."""
     said: list[str | None] = []
-    with neurolake.connect(":memory:") as lake:
+    with neurolake.connect(":memory:", pii_ner=pii_ner) as lake:
         for start in range(0, len(columns), WIDTH):
             part = columns[start : start + WIDTH]
             names = _distinct(part)
