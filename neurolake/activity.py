@@ -128,6 +128,10 @@ class Activity:
         if self.problem is not None:
             raise self.problem
 
+    def cause(self, error: BaseException) -> BaseException:
+        """Why it failed: what it was stopped with, where the error is only what its cursor made of that."""
+        return self.problem if isinstance(error, errors.NeuroLakeError) and self.problem is not None else error
+
     def stop(self, problem: errors.Stopped) -> None:
         """End it: at once where it runs in the engine, at the next step elsewhere."""
         if self.problem is None:

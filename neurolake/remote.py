@@ -313,8 +313,8 @@ def _query(
             reader = statement.query(text, values)
     except BaseException as error:
         statement.close()
-        if isinstance(error, errors.NeuroLakeError) and activity.problem is not None:
-            raise activity.problem from None
+        if (cause := activity.cause(error)) is not error:
+            raise cause from None
         raise
     activity.query_id = (reader.schema.metadata or {}).get(_QUERY_ID, b"").decode()
     rows = _Rows(statement, reader, activity)

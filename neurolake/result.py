@@ -211,7 +211,7 @@ class Result:
             activity.bytes_out += batch.nbytes
             self._check_limits()
         except BaseException as error:
-            problem = activity.problem if isinstance(error, errors.NeuroLakeError) and activity.problem else error
+            problem = activity.cause(error)
             self._close(problem)
             if isinstance(problem, errors.NeuroLakeError):
                 problem.query_id = activity.query_id

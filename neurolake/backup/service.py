@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,10 +103,15 @@ class Backups:
             return ObjectFiles(self._engine.storage.objects(place.rstrip("/")), self._engine.home.tmp)
         return Folder(Path(place).expanduser().absolute())
 
-    def recorded(self, job: str, mode: str, location: str | None) -> AbstractContextManager[dict[str, Outcome]]:
+    @contextmanager
+    def recorded(self, job: str, mode: str, location: str | None) -> Iterator[dict[str, Outcome]]:
         """Record the block as a run of this statement, in one repository or in all. See `neurolake.backup.runs`."""
         places = [location] if location else self.locations()
-        return self._engine.backup_runs.record(self._query_id, job, mode, places)
+        with self._engine.backup_runs.record(self._query_id, job, mode, places) as outcomes:
+            try:
+                yield outcomes
+            except errors.NeuroLakeError as problem:
+                raise (self._activity.cause(problem) if self._activity else problem) from None
 
     def _all(self, location: str | None) -> list[Repository]:
         return [self.repository(place) for place in ([location] if location else self.locations())]

@@ -278,7 +278,7 @@ class Engine:
         return text if self.settings.pii_literals == "off" else literals.redacted(text)
 
     def _fail(self, activity: Activity, error: BaseException) -> None:
-        problem = activity.problem if isinstance(error, errors.NeuroLakeError) and activity.problem else error
+        problem = activity.cause(error)
         if isinstance(problem, errors.NeuroLakeError):
             if not activity.principal.is_admin:
                 problem = told(problem, activity.text)

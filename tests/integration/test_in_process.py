@@ -39,6 +39,7 @@ print(rows, size, (after - before) * unit)
 
 NOTEBOOK = """
 import sys
+import time
 import neurolake
 where, *password = sys.argv[1:]
 login = {"user": "admin", "password": password[0]} if password else {}
@@ -48,8 +49,13 @@ with neurolake.connect(where, **login) as lake:
         lake.sql(sys.stdin.readline()).fetchall()
     except KeyboardInterrupt:
         print("interrupted", lake.sql("SELECT 40 + 2").fetchall(), flush=True)
-    print(lake.sql("SELECT state FROM neurolake.queries WHERE sql LIKE 'SELECT count(*)%' "
-                   "ORDER BY started_at DESC LIMIT 1").fetchall(), flush=True)
+    ended, patience = [], 100
+    while not ended and patience:  # a server ends a statement a moment after its client has left it
+        patience -= 1
+        time.sleep(0.05)
+        ended = lake.sql("SELECT state FROM neurolake.queries WHERE sql LIKE 'SELECT count(*)%' "
+                         "ORDER BY started_at DESC LIMIT 1").fetchall()
+    print(ended, flush=True)
 """
 
 

@@ -221,6 +221,16 @@ def test_a_run_that_is_refused_before_it_begins_is_recorded_all_the_same(opened:
     }  # fmt: skip
 
 
+def test_a_run_that_is_too_long_is_recorded_as_that_whatever_it_was_at(opened: Opened, clock: Clock) -> None:
+    engine = opened(snapshot_schedule="0 * * * *", snapshot_run_timeout_s=0.3)
+    rows(engine, "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS h FROM range(5000000) AS t(i)")
+    scheduler = Scheduler(engine, clock)
+    scheduler.look()
+    clock.now += HOUR
+    scheduler.look()
+    assert runs(engine, "job, state, error_code") == [("create", "failed", "timed_out")]
+
+
 KILLED = """
 import os, signal, sys
 from neurolake.backup import faults
