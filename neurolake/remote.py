@@ -238,7 +238,7 @@ class RemoteLake(Lake):
                 return
             self._closed = True
         for rows in list(self._streams):
-            rows.close()
+            rows.stop()
         for connection in self._connections:
             with suppress(errors.NeuroLakeError):  # the server may be gone, and the session with it
                 connection.close()
@@ -269,6 +269,11 @@ class _Rows:
         if batch is None:
             self._free()
         return batch
+
+    def stop(self) -> None:
+        """The lake is closed: end the statement, and tell so whoever reads it."""
+        self._activity.stop(errors.Cancelled("The lake was closed."))
+        self.close()
 
     def close(self) -> None:
         """End the statement, also while another thread waits for its rows."""

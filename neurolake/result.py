@@ -162,6 +162,7 @@ class Result:
         self._lock = threading.RLock()
         self._ahead: deque[pa.RecordBatch] = deque()
         self._open = True
+        self._broken_off: errors.NeuroLakeError | None = None
         self._end = weakref.finalize(self, _end_stream, stream, activity, finish, None)
 
     @property
@@ -183,14 +184,17 @@ class Result:
         """The next batch, or None after the last.
 
         Raises:
-            NeuroLakeError: the statement failed, was cancelled, or ran into a limit.
+            InvalidRequest: `result_closed`: it was closed before its last row; no answer looks shorter than it is.
+            NeuroLakeError: the statement failed, was cancelled, or ran into a limit; also when it is read once more.
         """
         with self._lock:
             if self._ahead:
                 return self._ahead.popleft()
-            if not self._open:
-                return None
-            return self._pull()
+            if self._open:
+                return self._pull()
+            if self._broken_off is not None:
+                raise self._broken_off
+            return None
 
     def put_back(self, *batches: pa.RecordBatch) -> None:
         """Give back batches that were read, so that the next `read` returns them again, in this order."""
@@ -212,9 +216,9 @@ class Result:
             self._check_limits()
         except BaseException as error:
             problem = activity.cause(error)
-            self._close(problem)
             if isinstance(problem, errors.NeuroLakeError):
                 problem.query_id = activity.query_id
+            self._break_off(problem)
             raise problem from None
         return batch
 
@@ -249,8 +253,7 @@ class Result:
                 buffer.finish()
             except errors.NeuroLakeError as problem:
                 buffer.close()
-                self._stream.close()
-                self._stream = FailedStream(problem)
+                self._break_off(problem)
                 return
             self._stream.close()
             self._stream = buffer
@@ -262,8 +265,19 @@ class Result:
     def close(self) -> None:
         """End the statement and free what it holds. Idempotent; leaving a `with` block does the same."""
         with self._lock:
+            if self._open or self._ahead:
+                self._broken_off = errors.InvalidRequest(
+                    "The result was closed before its last row was read.", code="result_closed",
+                    next_step="Read it before it is closed, or run the statement again.",
+                )  # fmt: skip
             self._ahead.clear()
             self._close(None)
+
+    def _break_off(self, problem: BaseException) -> None:
+        self._broken_off = (
+            problem if isinstance(problem, errors.NeuroLakeError) else errors.Cancelled("The statement was cancelled.")
+        )
+        self._close(problem)
 
     def _close(self, problem: BaseException | None) -> None:
         self._open = False
@@ -328,7 +342,7 @@ class Result:
             return first.slice(0, rows)
 
     def __repr__(self) -> str:
-        state = "open" if self._open or self._ahead else "read"
+        state = "open" if self._open or self._ahead else "closed" if self._broken_off else "read"
         return f"<Result {self.query_id} ({state}): {', '.join(self.columns[:REPR_COLUMNS])}>"
 
     def _repr_html_(self) -> str:
@@ -340,22 +354,10 @@ class Result:
             "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows[:REPR_ROWS]
         )
         more = "<p>… more rows; read the result for all of them.</p>" if len(rows) > REPR_ROWS else ""
+        if head is None and self._activity.rows_out:
+            more = "<p>Its rows have been read; run it again to see them.</p>"
         noted = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.warnings)
         return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{more}{noted}"
-
-
-class FailedStream:
-    """A stream that has failed; whoever reads it is told why."""
-
-    def __init__(self, problem: errors.NeuroLakeError) -> None:
-        self._problem = problem
-
-    def read(self) -> pa.RecordBatch | None:
-        """Raise what it failed with."""
-        raise self._problem
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _end_stream(stream: Stream, activity: Activity, finish: Finish, problem: BaseException | None) -> None:

@@ -215,6 +215,16 @@ def test_closing_ends_what_another_thread_reads(service: Service) -> None:
         lake.sql("SELECT 1")
 
 
+def test_closing_between_two_reads_does_not_make_an_answer_look_whole(service: Service) -> None:
+    lake = connect(service)
+    result = lake.sql("SELECT i FROM range(10000000000) AS t(i)")
+    assert result.fetchone() == (0,)
+    assert result.read() is not None
+    lake.close()
+    with pytest.raises(errors.Cancelled, match="closed"):
+        result.read()
+
+
 def test_a_result_that_is_dropped_stops_the_statement(service: Service, lake: neurolake.Lake) -> None:
     result = lake.sql("SELECT i FROM range(10000000000) AS t(i)")
     assert result.fetchone() == (0,)

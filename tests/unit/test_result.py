@@ -75,7 +75,22 @@ class TestAccounting:
         opened.result.close()
         opened.result.close()
         assert (opened.accounts, opened.stream.closed) == ([None], 1)
-        assert opened.result.read() is None
+
+    def test_what_was_left_unread_does_not_look_like_an_end(self) -> None:
+        opened = Opened(Batches(3))
+        assert opened.result.read() is not None
+        opened.result.close()
+        for _ in range(2):
+            with pytest.raises(errors.InvalidRequest) as caught:
+                opened.result.fetchall()
+            assert caught.value.code == "result_closed"
+
+    def test_a_failure_is_told_again(self) -> None:
+        opened = Opened(Batches(1, errors.SourceFailed("gone")))
+        for _ in range(2):
+            with pytest.raises(errors.SourceFailed, match="gone"):
+                opened.result.fetchall()
+        assert len(opened.accounts) == 1
 
     def test_left_by_a_with_block(self) -> None:
         opened = Opened(Batches(3))
@@ -106,7 +121,6 @@ class TestAccounting:
         with pytest.raises(errors.ConversionFailed) as caught:
             opened.result.arrow()
         assert (caught.value.query_id, opened.accounts, opened.stream.closed) == ("q1", [problem], 1)
-        assert opened.result.read() is None
 
     def test_stopped(self) -> None:
         opened = Opened(Batches(3))
@@ -225,8 +239,16 @@ class TestNotebook:
     def test_its_plain_form_names_the_columns(self, lake: neurolake.Lake) -> None:
         result = lake.sql("SELECT 1 AS n")
         assert repr(result) == f"<Result {result.query_id} (open): n>"
-        result.close()
+        assert result.fetchall() == [(1,)]
         assert "(read)" in repr(result)
+        with lake.sql("SELECT 1 AS n") as left:
+            pass
+        assert "(closed)" in repr(left)
+
+    def test_rows_that_were_read_are_not_shown_as_none(self, lake: neurolake.Lake) -> None:
+        result = lake.sql("SELECT 1 AS n")
+        result.fetchall()
+        assert "have been read" in result._repr_html_()
 
 
 class TestSetAside:

@@ -202,7 +202,8 @@ class TestEnd:
         result = run(lake, session, "FROM t")
         result.read()
         session.close()
-        assert result.read() is None
+        with pytest.raises(errors.InvalidRequest, match="closed before its last row"):
+            result.read()
         assert len(lake.engine.activities) == 0
 
     def test_a_closed_lake_says_so(self, lake: EmbeddedLake) -> None:
