@@ -20,7 +20,7 @@ from neurolake.backup.encodings import encoded_type, refuse_unkept
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Column, Manifest, Part, TableEntry, new_id
-from neurolake.backup.writing import PART_ROWS, PartWriter, Select, rows_of_part, threads_of
+from neurolake.backup.writing import PART_ROWS, PartWriter, Select, cut, rows_of_part, threads_of
 from neurolake.governance.actions import ABSENT
 from neurolake.query import OWNER, Principal, Request
 from neurolake.sql.text import Name, quote
@@ -189,7 +189,7 @@ class _Reading:
                 if self._engine.governance.version != seen.ruling.version:
                     return None
                 part_rows, batches = _measured(result)
-                parts = writer.parts(batches, part_rows)
+                parts = writer.parts(cut(batches, part_rows))
         self._proof.append(_proof(name, seen))
         listed = ", ".join(f"{quote(column.name)} {column.type}" for column in columns)
         sql = f"CREATE TABLE {quote(name.schema)}.{quote(name.table)}({listed})"

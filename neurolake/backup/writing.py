@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurolake.backup.encodings import encode, exact
 from neurolake.backup.folder import mapped
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
     from neurolake.config import Settings
 
-__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "rows_of_part", "threads_of"]
+__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "cut", "rows_of_part", "threads_of"]
 
 PART_ROWS = 122_880
 """Row numbers in a part: one row group of the engine's."""
@@ -40,6 +40,11 @@ ROW_NUMBERS = "_neurolake_row"
 ROW_HASH = "_neurolake_hash"
 COMPRESSION_LEVEL = 3
 SAMPLE_ROWS = 4096
+NUMBERS, TEXTS = "DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY"
+NUMBER_REPEATS, TEXT_REPEATS = 32, 2
+"""How often a value must come, on average, for a dictionary to be smaller than the other encoding."""
+SLICE_PARTS = 8
+"""Parts that are compared at once, for each thread."""
 WAITING_MAX = 2
 """Parts that wait for the disk or the network while others are compressed."""
 _SUM = 1 << 64
@@ -89,8 +94,8 @@ class PartWriter:
             self._staging.mkdir(parents=True, mode=0o700)
         self.bytes_new = 0
 
-    def parts(self, batches: Iterable[pa.RecordBatch], part_rows: int) -> dict[int, Part]:
-        """Write rows that come with their numbers and hashes; the parts by their number."""
+    def parts(self, gathered: Iterable[tuple[int, list[pa.RecordBatch]]]) -> dict[int, Part]:
+        """Write rows as they come from `cut`; the parts by their number."""
         parts: dict[int, Part] = {}
         steps = self._repository.steps
         waiting: deque[tuple[int, Future[Written]]] = deque()
@@ -103,9 +108,9 @@ class PartWriter:
             steps.add(bytes=written.part.bytes, rows=written.part.rows)
 
         try:
-            for number, gathered in _cut(batches, part_rows):
+            for number, batches in gathered:
                 self._check()
-                waiting.append((number, self._pool.submit(self._part, gathered)))
+                waiting.append((number, self._pool.submit(self._part, batches)))
                 while len(waiting) > self._at_once:
                     settle()
             while waiting:
@@ -141,7 +146,7 @@ class PartWriter:
                 _HashingFile(path) as file,
                 parquet.ParquetWriter(
                     file, rows.schema, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
-                    use_dictionary=_repetitive(rows),
+                    store_decimal_as_integer=True, **_encodings(rows),
                 ) as writer,
             ):  # fmt: skip
                 writer.write_table(rows, row_group_size=PART_ROWS)
@@ -175,15 +180,18 @@ class Writer(PartWriter):
         super().__init__(repository, threads, check, reuse=reuse)
         self._cursor = cursor
         self._salt = salt
+        self._slice_parts = SLICE_PARTS * threads
+        self._rows: dict[Name, int] = {}
         self._there = repository.sizes() if reuse else {}
 
     def begin(self, tables: Iterable[tuple[TableDefinition, TableEntry | None]]) -> None:
         """Say how many rows are to be gone through: those that may be as before are first compared, then written."""
-        rows = 0
+        total = 0
         for definition, before in tables:
-            ((count,),) = self._cursor.rows(f"SELECT count(*) FROM {definition.full_name.sql()}")
-            rows += int(count) * (2 if self._known(before, definition) else 1)
-        self._repository.steps.begin("writing tables", rows_total=rows)
+            ((rows,),) = self._cursor.rows(f"SELECT count(*) FROM {definition.full_name.sql()}")
+            self._rows[definition.full_name] = int(rows)
+            total += int(rows) * (2 if self._known(before, definition) else 1)
+        self._repository.steps.begin("writing tables", rows_total=total)
 
     def _known(self, before: TableEntry | None, definition: TableDefinition) -> dict[tuple[int, int], Part]:
         return _by_content(before, definition) if self._reuse else {}
@@ -193,12 +201,12 @@ class Writer(PartWriter):
         select = Select(definition.full_name, definition.columns, self._salt)
         part_rows = before.part_rows if before is not None else self._part_rows(select)
         known = self._known(before, definition)
-        ranges: Sequence[tuple[int, int]] | None = None
-        kept: dict[int, Part] = {}
+        parts: dict[int, Part] = {}
         if known:
-            kept, ranges = self._unchanged(select, part_rows, known)
-        written = {} if ranges is not None and not ranges else self._write(select, part_rows, ranges)
-        parts = kept | written
+            slices = _slices(self._rows[definition.full_name], part_rows * self._slice_parts)
+            parts |= self.parts(self._changed(select, part_rows, known, slices, parts))
+        else:
+            parts |= self.parts(self._read(select, part_rows, ()))
         return TableEntry(
             definition.schema, definition.name, definition.sql, definition.after, definition.columns, part_rows,
             tuple(parts[number] for number in sorted(parts)), definition.needs, definition.key,
@@ -209,13 +217,28 @@ class Writer(PartWriter):
         sample = self._cursor.table(f"SELECT * FROM ({select.text(())}) LIMIT 2048")
         return rows_of_part(sample)
 
-    def _unchanged(
-        self, select: Select, part_rows: int, known: Mapping[tuple[int, int], Part]
-    ) -> tuple[dict[int, Part], list[tuple[int, int]]]:
-        """The parts that are as an earlier snapshot has them, and the ranges of row numbers that are not."""
-        kept: dict[int, Part] = {}
+    def _changed(
+        self,
+        select: Select,
+        part_rows: int,
+        known: Mapping[tuple[int, int], Part],
+        slices: Iterable[tuple[int, int | None]],
+        kept: dict[int, Part],
+    ) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+        """The rows of parts that an earlier snapshot does not have; those it has are noted in `kept`.
+
+        Slice by slice: what has changed in one is compressed while the next is compared.
+        """
+        for rows in slices:
+            if ranges := self._compared(select.sums(part_rows, rows), part_rows, known, kept):
+                yield from self._read(select, part_rows, ranges)
+
+    def _compared(
+        self, sums: str, part_rows: int, known: Mapping[tuple[int, int], Part], kept: dict[int, Part]
+    ) -> list[tuple[int, int]]:
+        """The ranges of row numbers that an earlier snapshot does not have."""
         changed: list[tuple[int, int]] = []
-        for number, rows, total in self._cursor.rows(select.sums(part_rows)):
+        for number, rows, total in self._cursor.rows(sums):
             self._repository.steps.add(rows=rows)
             found = known.get((rows, total % _SUM))
             if found is not None and self._there.get(found.file) == found.bytes:
@@ -225,12 +248,14 @@ class Writer(PartWriter):
                 changed[-1] = (changed[-1][0], (number + 1) * part_rows)
             else:
                 changed.append((number * part_rows, (number + 1) * part_rows))
-        return kept, changed
+        return changed
 
-    def _write(self, select: Select, part_rows: int, ranges: Sequence[tuple[int, int]] | None) -> dict[int, Part]:
-        reader = self._cursor.stream(select.text(ranges or ()))
+    def _read(
+        self, select: Select, part_rows: int, ranges: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+        reader = self._cursor.stream(select.text(ranges))
         try:
-            return self.parts(self._batches(reader), part_rows)
+            yield from cut(self._batches(reader), part_rows)
         finally:
             reader.close()
 
@@ -253,13 +278,36 @@ def rows_of_part(sample: pa.Table | pa.RecordBatch) -> int:
     return rows
 
 
-def _repetitive(rows: pa.Table) -> list[str]:
-    """The columns whose first values repeat so often that a dictionary of them saves space and time."""
+def _encodings(rows: pa.Table) -> dict[str, Any]:
+    """How columns are encoded before they are compressed: what saves space saves the time to compress it.
+
+    A dictionary where the first values repeat; else differences of neighbours for numbers and times, and the lengths
+    of texts apart from their letters. Readers have had both since Parquet 2.
+    """
     import pyarrow.compute as pc
 
     first = rows.slice(0, SAMPLE_ROWS)
-    flat = [name for name, kind in zip(first.column_names, first.schema.types, strict=True) if not kind.num_fields]
-    return [name for name in flat if 2 * pc.count_distinct(first[name]).as_py() < first.num_rows]
+    repetitive: list[str] = []
+    others: dict[str, str] = {}
+    for name, kind in zip(first.column_names, first.schema.types, strict=True):
+        encoding = _encoding(kind)
+        if kind.num_fields or (encoding and "." in name):  # a dot would name a field within a struct
+            continue
+        rarely = NUMBER_REPEATS if encoding == NUMBERS else TEXT_REPEATS
+        if rarely * pc.count_distinct(first[name]).as_py() < first.num_rows:
+            repetitive.append(name)
+        elif encoding:
+            others[name] = encoding
+    return {"use_dictionary": repetitive, "column_encoding": others}
+
+
+def _encoding(kind: pa.DataType) -> str | None:
+    """The encoding of values that do not repeat; None for the plain one."""
+    from pyarrow import types
+
+    if types.is_integer(kind) or types.is_temporal(kind) or (types.is_decimal(kind) and kind.precision <= 18):
+        return NUMBERS
+    return TEXTS if types.is_string(kind) or types.is_binary(kind) else None
 
 
 class _HashingFile:
@@ -330,12 +378,27 @@ class Select:
         """How many rows there are, and what their hashes add up to."""
         return f"SELECT count(*), sum({self._hash()}) FROM {self._from} t"
 
-    def sums(self, part_rows: int) -> str:
-        """For each part its number, its rows, and what their hashes add up to."""
+    def sums(self, part_rows: int, rows: tuple[int, int | None]) -> str:
+        """For each part within some row numbers its number, its rows, and what their hashes add up to."""
+        start, end = rows
+        below = "" if end is None else f" AND {self._row} < {end}"
         return (
             f"SELECT {self._row} // {part_rows} AS part, count(*), sum({self._hash()}) "
-            f"FROM {self._from} t GROUP BY 1 ORDER BY 1"
+            f"FROM {self._from} t WHERE {self._row} >= {start}{below} GROUP BY 1 ORDER BY 1"
         )
+
+
+def _slices(rows: int, size: int) -> Iterator[tuple[int, int | None]]:
+    """The row numbers of a table in slices, the last first: it is where tables grow. That one has no end, for numbers
+    go beyond the count of rows where some were deleted.
+
+    >>> list(_slices(25, 10))
+    [(20, None), (10, 20), (0, 10)]
+    """
+    last = max(rows - 1, 0) // size * size
+    yield last, None
+    for start in range(last - size, -1, -size):
+        yield start, start + size
 
 
 def _by_content(before: TableEntry | None, definition: TableDefinition) -> dict[tuple[int, int], Part]:
@@ -350,7 +413,7 @@ def _hides_row_numbers(columns: Sequence[Column]) -> bool:
     return any(fold(column.name) == "rowid" for column in columns)
 
 
-def _cut(batches: Iterable[pa.RecordBatch], part_rows: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+def cut(batches: Iterable[pa.RecordBatch], part_rows: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
     """Rows gathered by part: (number, batches). Row numbers come in order."""
     current = -1
     gathered: list[pa.RecordBatch] = []
