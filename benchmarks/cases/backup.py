@@ -50,23 +50,7 @@ def _copy(lake: Any, file: Path) -> None:
 
 
 def _taken(bench: Bench, lake: Any, out: Path) -> list[Figure]:
-    sides: dict[str, Callable[[], float]] = {
-        "snapshot": lambda: _first(lake, out / "repository"),
-        "copy": lambda: _timed(lambda: _copy(lake, out / "lineitem.parquet")),
-    }
-    rounds = measure.interleaved(bench.rounds, sides)
-    first_s = median(rounds["snapshot"])
-    (whole,) = lake.backups.at(out / "repository").list()
-    figures = [
-        Figure(
-            name="snapshot: first",
-            against="DuckDB's COPY of lineitem to Parquet, Zstandard",
-            value=measure.median_ratio(rounds["snapshot"], rounds["copy"]),
-            target=_CREATE_MAX,
-            raw={"snapshot_s": first_s, "copy_s": median(rounds["copy"]), "bytes": whole["bytes"],
-                 "copy_bytes": (out / "lineitem.parquet").stat().st_size},
-        )
-    ]  # fmt: skip
+    """Each round takes a first snapshot, and another after each change, so that all stand beside the same first."""
     rows = lake.sql("SELECT count(*) FROM lineitem").fetchone()[0]
     changes = {
         "1 % appended": f"INSERT INTO lineitem SELECT * FROM lineitem LIMIT {rows // _SHARE}",
@@ -74,39 +58,46 @@ def _taken(bench: Bench, lake: Any, out: Path) -> list[Figure]:
         f"{rows // 2} AND {rows // 2 + rows // _SHARE}",
         "1 % updated, scattered": f"UPDATE lineitem SET l_tax = l_tax + 0.01 WHERE hash(rowid) % {_SHARE} = 0",
     }
-    for name, change in changes.items():
-        again = [_again(lake, out / "repository", change) for _ in range(bench.rounds)]
-        figures += _compared(name, again, first_s, whole["bytes"])
+    backups = lake.backups.at(out / "repository")
+    taken: dict[str, list[tuple[float, int]]] = {name: [] for name in ("first", *changes)}
+
+    def first() -> float:
+        shutil.rmtree(out / "repository", ignore_errors=True)
+        seconds = _timed(backups.create)
+        taken["first"].append((seconds, backups.list()[-1]["bytes"]))
+        for name, change in changes.items():
+            lake.sql(change).close()
+            again_s = _timed(backups.create)
+            taken[name].append((again_s, backups.list()[-1]["bytes_new"]))
+        return seconds
+
+    copied = out / "lineitem.parquet"
+    rounds = measure.interleaved(bench.rounds, {"snapshot": first, "copy": lambda: _timed(lambda: _copy(lake, copied))})
+    figure = Figure(
+        name="snapshot: first",
+        against="DuckDB's COPY of lineitem to Parquet, Zstandard",
+        value=measure.median_ratio(rounds["snapshot"], rounds["copy"]),
+        target=_CREATE_MAX,
+        raw={"snapshot_s": median(rounds["snapshot"]), "copy_s": median(rounds["copy"]),
+             "bytes": median(size for _, size in taken["first"]), "copy_bytes": copied.stat().st_size},
+    )  # fmt: skip
+    return [figure, *(one for name in changes for one in _again(name, taken[name], taken["first"]))]
+
+
+def _again(name: str, again: Sequence[tuple[float, int]], first: Sequence[tuple[float, int]]) -> list[Figure]:
+    figures = []
+    for what, place, target in (("s", 0, _AGAIN_MAX), ("bytes", 1, _AGAIN_BYTES_MAX)):
+        ours, whole = [one[place] for one in again], [one[place] for one in first]
+        figures.append(
+            Figure(
+                name=f"snapshot: {name}, {what}",
+                against="the first of the same round",
+                value=measure.median_ratio(ours, whole),
+                target=None if "scattered" in name else target,
+                raw={f"again_{what}": median(ours), f"first_{what}": median(whole)},
+            )
+        )
     return figures
-
-
-def _first(lake: Any, repository: Path) -> float:
-    shutil.rmtree(repository, ignore_errors=True)
-    return _timed(lake.backups.at(repository).create)
-
-
-def _again(lake: Any, repository: Path, change: str) -> tuple[float, int]:
-    """Seconds and new bytes of a snapshot after one more change."""
-    lake.sql(change).close()
-    again_s = _timed(lake.backups.at(repository).create)
-    return again_s, lake.backups.at(repository).list()[-1]["bytes_new"]
-
-
-def _compared(name: str, again: Sequence[tuple[float, int]], first_s: float, first_bytes: int) -> list[Figure]:
-    met = "scattered" not in name
-    return [
-        Figure(
-            name=f"snapshot: {name}, {what}",
-            against="the first",
-            value=value / whole,
-            target=target if met else None,
-            raw={f"again_{what}": value, f"first_{what}": whole},
-        )
-        for what, value, whole, target in (
-            ("s", median(seconds for seconds, _ in again), first_s, _AGAIN_MAX),
-            ("bytes", median(new_bytes for _, new_bytes in again), first_bytes, _AGAIN_BYTES_MAX),
-        )
-    ]
 
 
 def _used(bench: Bench, lake: Any, out: Path) -> list[Figure]:

@@ -18,6 +18,7 @@ from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Manifest, TableEntry, new_id
 from neurolake.backup.metadata import read_metadata
+from neurolake.backup.queries import with_history
 from neurolake.backup.writing import PART_ROWS, Writer, threads_of
 from neurolake.sql.text import Name
 
@@ -40,6 +41,7 @@ def create(
     tables: Sequence[str] = (),
     reuse: bool = True,
     external: bool = False,
+    history: bool = False,
     use: Callable[[Cursor], None],
     check: Callable[[], None],
 ) -> Manifest:
@@ -50,6 +52,7 @@ def create(
         tables: only these; none: all.
         reuse: whether what an earlier snapshot holds is not written again.
         external: whether the files that registered sources read are copied, too.
+        history: whether the query history is taken along.
         use: told the cursor that does the work, so that stopping reaches it.
         check: raises when the work is to stop.
 
@@ -75,6 +78,8 @@ def create(
             cursor.close()
         if external:
             manifest = with_external(engine, repository, manifest, check, reuse=reuse)
+        if history:
+            manifest = with_history(engine.history, repository, manifest, check, reuse=reuse)
         check()
         repository.publish(manifest)
     engine.store.set_fact(fact_of(manifest.snapshot_id), repository.digest(manifest.snapshot_id))

@@ -73,7 +73,7 @@ def drill(
     options = replace(options, memory_bytes_max=half)
     with repository.in_use("drill"), tempfile.TemporaryDirectory(prefix="drill-", dir=engine.home.tmp) as folder:
         place = Path(folder) / "lake"
-        done = restore_home(asked, place, fetch_all(repository, asked.tables, check), options, check, repository.steps)
+        done = restore_home(asked, place, fetch_all(repository, asked.of_home, check), options, check, repository.steps)
         lost = [_left_out(said) for said in done.left_out]
         missing = {(one.kind, one.object) for one in lost}
         tried = _tried(engine, place, asked, options, check)

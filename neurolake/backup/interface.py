@@ -38,6 +38,7 @@ class LakeBackups:
         reuse: bool = True,
         as_role: str | None = None,
         include_external: bool = False,
+        include_history: bool = False,
     ) -> str:
         """Take a snapshot; its id. `create_snapshot` also says in which repositories it could not be kept.
 
@@ -47,10 +48,11 @@ class LakeBackups:
             reuse: whether what an earlier snapshot there holds is not written again.
             as_role: only what this role may see, masked as it sees it.
             include_external: whether the files that registered sources read are copied, too.
+            include_history: whether the query history is taken along, for a new lake made from it.
         """
         rows = self._call(
             "create_snapshot", tables=list(tables) or None, kind=kind, reuse=reuse, as_role=as_role,
-            include_external=include_external,
+            include_external=include_external, include_history=include_history,
         )  # fmt: skip
         return next(str(row["snapshot_id"]) for row in rows if row["snapshot_id"] is not None)
 

@@ -33,10 +33,13 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """The newest that this release reads. What an older one can say is written as that."""
 FOLDED = 3
 """From which on names are folded as the engine does, which makes a difference only beyond ASCII."""
+
+WITH_HISTORY = 4
+"""With the query history."""
 
 _ID = re.compile(r"\d{8}t\d{6}_[0-9a-f]{6}\Z")
 
@@ -184,6 +187,7 @@ class Manifest:
         masked: the role whose view of the data it is, under which version of the policies, and for each table what was
             done to which column and why; None for a snapshot of the data itself.
         external: copies of the files that its sources read, if they were asked for.
+        history: the query history as one more table, if it was asked for.
     """
 
     snapshot_id: str
@@ -202,6 +206,7 @@ class Manifest:
     number: int = 0
     masked: Mapping[str, Any] | None = None
     external: tuple[External, ...] = ()
+    history: tuple[TableEntry, ...] = ()
     format: int = 1
 
     @property
@@ -225,8 +230,8 @@ class Manifest:
         return datetime.fromisoformat(self.created_at)
 
     def parts(self) -> Iterator[Part]:
-        """Every part of every table."""
-        for table in self.tables:
+        """Every part of every table, and of the history."""
+        for table in (*self.tables, *self.history):
             yield from table.parts
 
     def stored(self) -> Iterator[Part | External]:
@@ -260,12 +265,14 @@ def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
 def write(manifest: Manifest) -> bytes:
     """The manifest as it is stored."""
     content = dataclasses.asdict(manifest)
-    later = {key: content.pop(key) for key in ("masked", "external")}
+    later = {key: content.pop(key) for key in ("masked", "external", "history")}
     said = {key: value for key, value in later.items() if value}
     if said:
         content |= said | {"format": 2}
     if not _is_plain(manifest):
         content["format"] = FOLDED
+    if manifest.history:
+        content["format"] = WITH_HISTORY
     return _rendered(content | {"digest": _digest(content)})
 
 
@@ -317,6 +324,7 @@ def _manifest(content: dict[str, Any]) -> Manifest:
     objects = tuple(Statement(**{**entry, "after": tuple(entry["after"])}) for entry in content.pop("objects"))
     content |= {key: tuple(content[key]) for key in ("sources", "left_out")}
     content["external"] = tuple(External(**one) for one in content.get("external", ()))
+    content["history"] = tuple(_table(entry) for entry in content.get("history", ()))
     return Manifest(tables=tables, objects=objects, **content)
 
 

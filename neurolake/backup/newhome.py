@@ -15,6 +15,7 @@ from neurolake.activity import Steps
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import FOLDED, Manifest
 from neurolake.backup.metadata import write_metadata
+from neurolake.backup.queries import bring_history
 from neurolake.backup.restore import Restored, Restoring, in_transaction, restore_into
 from neurolake.catalog import Catalog, Source
 from neurolake.catalog.store import Store
@@ -98,6 +99,7 @@ def _fill(
             instance.checkpoint()
             if asked.everything:
                 _bring_metadata(asked.manifest, store, catalog, cursor, done)
+                bring_history(asked.manifest, paths, store)
             cursor.close()
         finally:
             store.close()

@@ -88,6 +88,11 @@ class Restoring:
             _refuse_without_parents(chosen)
         return cls(manifest, chosen, not tables, schema, overwrite)
 
+    @property
+    def of_home(self) -> tuple[TableEntry, ...]:
+        """The tables whose files a new home is made of."""
+        return (*self.tables, *self.manifest.history) if self.everything else self.tables
+
     def target(self, name: Name) -> Name:
         """What an object is called when it is restored."""
         if self.schema is None:

@@ -209,6 +209,7 @@ class Backups:
         reuse: bool = True,
         as_role: str | None = None,
         external: bool = False,
+        history: bool = False,
     ) -> list[Taken]:
         """Take a snapshot into one repository, or into every repository of the settings; what came of each.
 
@@ -216,12 +217,13 @@ class Backups:
         and `neurolake.backup.masked` for what `as_role` does.
 
         Raises:
-            InvalidRequest: `snapshot_kind`: external files are asked for with anything but all of the data.
+            InvalidRequest: `snapshot_kind`: external files or the history are asked for with anything but all of the
+                data.
             NeuroLakeError: what went wrong in the first, if none of them works.
         """
-        if external and (kind != "full" or tables or as_role is not None):
+        if (external or history) and (kind != "full" or tables or as_role is not None):
             raise errors.InvalidRequest(
-                "Files of sources are only taken along in a full snapshot.", code="snapshot_kind",
+                "Files of sources and the history are only taken along in a full snapshot.", code="snapshot_kind",
                 next_step="Take it without naming tables, a role or another kind.",
             )  # fmt: skip
         taken: list[Taken] = []
@@ -231,7 +233,7 @@ class Backups:
                 try:
                     repository = self.repository(place)
                     if made is None:
-                        made = repository, self._create(repository, kind, tables, reuse, as_role, external)
+                        made = repository, self._create(repository, kind, tables, reuse, as_role, external, history)
                         taken.append(Taken(repository.location, made[1], made[1].bytes_new, None))
                     else:
                         bytes_new = copy(made[0], repository, made[1], self._check)
@@ -254,13 +256,14 @@ class Backups:
         reuse: bool,
         as_role: str | None,
         external: bool,
+        history: bool,
     ) -> Manifest:
         if as_role is not None:
             asked = Asked(as_role.casefold(), tuple(tables), kind, reuse)
             return create_masked(self._engine, repository, asked, self._user_name, self._check)
         return create(
-            self._engine, repository, kind=kind, tables=tables, reuse=reuse, external=external, use=self._use,
-            check=self._check,
+            self._engine, repository, kind=kind, tables=tables, reuse=reuse, external=external, history=history,
+            use=self._use, check=self._check,
         )  # fmt: skip
 
     def verify(self, wanted: str, mode: str, location: str | None = None) -> list[Finding]:
@@ -320,10 +323,11 @@ class Backups:
         asked = Restoring.of(manifest, tables, schema, overwrite=overwrite)
         with repository.in_use("restore"):
             reached("restore.begun")
-            paths = fetch_all(repository, asked.tables, self._check)
             if destination is not None and schema is None:
+                paths = fetch_all(repository, asked.of_home, self._check)
                 done = self._restore_home(repository, asked, Path(destination), paths, external_to)
             else:
+                paths = fetch_all(repository, asked.tables, self._check)
                 done = self._changing(lambda cursor: restore_into(cursor, asked, paths, self._check, self._steps))
         return replace(done, role=manifest.role)
 

@@ -71,6 +71,15 @@ def _absolute(found: str | None) -> str | None:
     return found if found is None or "://" in found else str(Path(found).expanduser().absolute())
 
 
+def _moment(text: str) -> str:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        raise click.UsageError(f"--as-of takes a time such as 2026-11-23T13:05, not {text!r}.") from None
+
+
 def _call(lake: Lake, procedure: str, *positional: object, **named: object) -> pa.Table:
     return lake.call(procedure, *positional, **{name: value for name, value in named.items() if value is not None})
 
@@ -81,6 +90,7 @@ def _call(lake: Lake, procedure: str, *positional: object, **named: object) -> p
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this managed table. May come again.")
 @click.option("--as-role", metavar="ROLE", help="Masked: only what this role may see.")
 @click.option("--include-external", is_flag=True, help="Copy the files that registered sources read, too.")
+@click.option("--include-history", is_flag=True, help="Take the query history along, for a new lake made from it.")
 @click.option("--no-reuse", is_flag=True, help="Write every row anew, and replace damaged files of the same content.")
 @_repo
 @on_a_lake
@@ -90,6 +100,7 @@ def create(
     tables: tuple[str, ...],
     as_role: str | None,
     include_external: bool,
+    include_history: bool,
     no_reuse: bool,
     repository: str | None,
     as_json: bool,
@@ -107,7 +118,7 @@ def create(
     with target.open() as lake, Waiting("Taking a snapshot", lake, asking=True):
         made = _call(
             lake, "create_snapshot", tables=list(tables) or None, kind=kind, as_role=as_role, repository=repository,
-            reuse=not no_reuse, include_external=include_external,
+            reuse=not no_reuse, include_external=include_external, include_history=include_history,
         )  # fmt: skip
     rows = made.to_pylist()
     for row in rows:
@@ -225,7 +236,8 @@ def drill(target: Target, snapshot: str, bytes_max: str | None, repository: str 
 
 
 @backup.command(cls=Command)
-@click.argument("snapshot", metavar="ID")
+@click.argument("snapshot", metavar="[ID]", required=False)
+@click.option("--as-of", metavar="TIME", help="The last snapshot not after it, instead of an ID; UTC without a zone.")
 @click.option("--to", "destination", metavar="NEWDIR|schema:NAME",
               help="A new lake's folder, or a schema of this lake. [default: where everything was]")  # fmt: skip
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table. May come again.")
@@ -235,7 +247,8 @@ def drill(target: Target, snapshot: str, bytes_max: str | None, repository: str 
 @on_a_lake
 def restore(
     target: Target,
-    snapshot: str,
+    snapshot: str | None,
+    as_of: str | None,
     destination: str | None,
     tables: tuple[str, ...],
     overwrite: bool,
@@ -250,8 +263,12 @@ def restore(
     \b
       neurolake backup restore latest --to restored
       neurolake backup restore latest --to schema:old --table orders
-      neurolake backup restore 2026-11-23T13:05 --table orders --overwrite
+      neurolake backup restore --as-of 2026-11-23T13:05 --table orders --overwrite
     """
+    if (snapshot is None) == (as_of is None):
+        raise click.UsageError("Name a snapshot, or a time with --as-of.")
+    if as_of is not None:
+        snapshot = _moment(as_of)
     if destination is not None and not destination.startswith("schema:"):
         destination = str(Path(destination).expanduser().absolute())
     with target.open() as lake, Waiting("Restoring", lake, asking=True):

@@ -474,4 +474,8 @@ def _unserialised(answer: Node) -> errors.NeuroLakeError:
     message = str(answer.get("error_message", ""))
     if answer.get("error_type") == "parser" or "syntax error" in message.casefold():
         return errors.SyntaxProblem(message.split("\n", 1)[0])
-    return denied("a statement that the gate cannot read", code="gate_unreadable")
+    return errors.AccessDenied(
+        "A governed role may not use a statement that the gate cannot read.",
+        code="gate_unreadable",
+        next_step="Write it as a plain SELECT; list the values of a PIVOT: ON region IN ('north', 'south').",
+    )

@@ -67,6 +67,7 @@ def create_snapshot(
     repository: str | None = None,
     reuse: bool = True,
     include_external: bool = False,
+    include_history: bool = False,
 ) -> pa.Table:
     """Take a snapshot: Parquet files and a manifest, in a repository.
 
@@ -76,13 +77,20 @@ def create_snapshot(
     snapshot_repositories: the answer has a row for each, whose state is complete or says why it failed. Without
     `reuse` every row is written anew, and files of the same content that are damaged are replaced. With `as_role` it
     is masked: it holds what that role may see and nothing else, as plain tables; views and sources only if named.
-    With `include_external` the files that registered sources read are copied, too, as they are.
+    With `include_external` the files that registered sources read are copied, too, as they are; with
+    `include_history` so is the query history.
     """
     backups, rows = _backups(context), []
     mode = "masked" if as_role is not None else "tables" if tables else kind
     with backups.recorded("create", mode, repository) as outcomes:
         everywhere = backups.create(
-            kind, tables or (), repository, reuse=reuse, as_role=as_role, external=include_external
+            kind,
+            tables or (),
+            repository,
+            reuse=reuse,
+            as_role=as_role,
+            external=include_external,
+            history=include_history,
         )
         outcomes.update({taken.repository: taken.outcome for taken in everywhere})
     for taken in everywhere:
@@ -116,6 +124,7 @@ def show_snapshot(context: Context, id: str, repository: str | None = None) -> p
     rows += [(f"{name}.{column}", f"mask: {action}", None, None, None) for name, column, action in _masks(manifest)]
     rows += [(str(Name(*source["name"])), "source", None, None, None) for source in manifest.sources]
     rows += [(str(name), "copies", None, len(sizes), sum(sizes)) for name, sizes in _copies(manifest).items()]
+    rows += [(str(t.full_name), "history", t.rows, len(t.parts), t.bytes) for t in manifest.history]
     rows += [(name, "metadata", len(kept), None, None) for name, kept in manifest.metadata.items() if kept]
     return table(rows, SHOWN)
 

@@ -58,6 +58,11 @@ def take(lake: neurolake.Lake, **named: object) -> str:
     return str(lake.call("create_snapshot", **named)["snapshot_id"][0].as_py())
 
 
+def files_of(folder: Path, snapshot: str) -> set[str]:
+    stored = json.loads((folder / "lake" / "snapshots" / "snapshots" / f"{snapshot}.json").read_text())
+    return {part["file"] for table in stored["tables"] for part in table["parts"]}
+
+
 def definitions(lake: neurolake.Lake) -> list[object]:
     """Everything the catalog says that a user can see."""
     found: list[object] = []
@@ -169,6 +174,50 @@ class TestRestore:
                 lake.call("restore_snapshot", wanted, destination="schema:x", **named)
 
 
+class TestHistory:
+    def test_it_comes_back_in_a_new_lake_where_it_is_asked_for(self, lake: neurolake.Lake, tmp_path: Path) -> None:
+        with pytest.raises(errors.InvalidRequest):
+            lake.sql("SELECT nothing")
+        snapshot = take(lake, include_history=True)
+        (kept,) = [row for row in lake.call("show_snapshot", snapshot).to_pylist() if row["kind"] == "history"]
+        assert kept["rows"] >= len(SETUP) + 2
+        assert {row["state"] for row in lake.call("verify_snapshot", snapshot, full=True).to_pylist()} == {"whole"}
+        lake.call("restore_snapshot", snapshot, destination=str(tmp_path / "back"))
+        asked = (
+            "SELECT query_id, user_name, sql, state, error_code, started_at, duration_ms FROM neurolake.queries "
+            "ORDER BY started_at, query_id"
+        )
+        with neurolake.connect(tmp_path / "back") as back:
+            assert rows(back, asked) == rows(lake, asked)[: kept["rows"]]
+            assert rows(back, "SELECT 1") == [(1,)]
+            assert len(rows(back, asked)) == kept["rows"] + 2
+
+    def test_it_stays_where_it_is_otherwise(self, lake: neurolake.Lake, tmp_path: Path) -> None:
+        snapshot = take(lake)
+        lake.call("restore_snapshot", snapshot, destination=str(tmp_path / "back"))
+        with neurolake.connect(tmp_path / "back") as back:
+            assert rows(back, "FROM neurolake.queries") == []
+        for named in ({"kind": "data"}, {"tables": ["people"]}):
+            with pytest.raises(errors.InvalidRequest) as caught:
+                take(lake, include_history=True, **named)
+            assert caught.value.code == "snapshot_kind"
+
+    def test_a_damaged_one_is_named_and_stops_no_table(self, lake: neurolake.Lake, tmp_path: Path) -> None:
+        snapshot = take(lake, include_history=True)
+        repository = tmp_path / "lake" / "snapshots"
+        stored = json.loads((repository / "snapshots" / f"{snapshot}.json").read_text())
+        (part,) = stored["history"][0]["parts"]
+        file = repository / "data" / part["file"][:2] / f"{part['file']}.parquet"
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:-9] + b"123456789")
+        damaged = [r["object"] for r in lake.call("verify_snapshot", snapshot).to_pylist() if r["state"] == "damaged"]
+        assert damaged == ["neurolake.queries"]
+        with pytest.raises(errors.SourceFailed, match="Nothing was restored"):
+            lake.call("restore_snapshot", snapshot, destination=str(tmp_path / "back"))
+        lake.call("restore_snapshot", snapshot, destination="schema:s")
+        assert rows(lake, "SELECT count(*) FROM s.people") == [(2,)]
+
+
 class TestCreate:
     def test_only_what_changed_is_written_again(self, lake: neurolake.Lake) -> None:
         lake.sql("CREATE TABLE big AS SELECT i, md5(i::VARCHAR) AS m FROM range(500000) r(i)").close()
@@ -180,6 +229,29 @@ class TestCreate:
         lake.call("restore_snapshot", second["snapshot_id"], destination="schema:b")
         assert rows(lake, "SELECT count(*) FROM (FROM big EXCEPT ALL FROM b.big)") == [(0,)]
         assert rows(lake, "SELECT count(*) FROM b.big") == [(505000,)]
+
+    @pytest.mark.parametrize(
+        ("change", "parts"),
+        [
+            ("INSERT INTO big SELECT i + 800000 FROM range(200000) r(i)", 3),
+            ("UPDATE big SET i = -i WHERE i IN (5, 400000, 799999)", 3),
+            ("DELETE FROM big WHERE i < 130000", 1),
+            ("DELETE FROM big WHERE i BETWEEN 1 AND 799998; INSERT INTO big FROM range(10)", 2),
+            ("DELETE FROM big", 0),
+        ],
+    )
+    def test_what_changed_is_found_slice_by_slice(
+        self, lake: neurolake.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, parts: int
+    ) -> None:
+        monkeypatch.setattr("neurolake.backup.writing.SLICE_PARTS", 1)
+        lake.sql("CREATE TABLE big AS FROM range(800000) r(i)").close()
+        first = take(lake)
+        lake.sql(change).close()
+        second = take(lake)
+        assert len(files_of(tmp_path, second) - files_of(tmp_path, first)) == parts
+        lake.call("restore_snapshot", second, tables=["big"], destination="schema:b")
+        assert rows(lake, "SELECT count(*) FROM (FROM big EXCEPT ALL FROM b.big)") == [(0,)]
+        assert rows(lake, "SELECT count(*) FROM (FROM b.big EXCEPT ALL FROM big)") == [(0,)]
 
     def test_small_differences_count(self, lake: neurolake.Lake) -> None:
         """The engine's hash takes some values for equal that are not."""

@@ -68,7 +68,7 @@ LEAVES: dict[str, list[str]] = {
 BESIDES = {"ARRAY", "LIST", "MAP", "STRUCT", "TUPLE", "UNION", "NULL", "TYPE", "VARIANT"}
 """Types of the engine that are no leaves: nested ones, which `typed` draws, and what is refused or holds nothing."""
 NO_KEYS = {"GEOMETRY", "JSON"}
-NAMES = st.sampled_from(["a", "B c", 'q"t', "tag", "value", "é", "order", "element1"])
+NAMES = st.sampled_from(["a", "B c", "a.b", 'q"t', "tag", "value", "é", "order", "element1"])
 
 
 Table = tuple[list[tuple[str, str]], list[list[str]]]

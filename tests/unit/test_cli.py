@@ -118,6 +118,8 @@ def test_version(command: Run) -> None:
         ["sql", "SELECT 1", "--lake", "x", "--uri", "grpc://h:1"], ["sql", "SELECT 1", "--user", "ann"],
         ["sql", "SELECT 1", "--param", "nothing"],
         ["load", "t", "f.csv", "--mode", "upsert"], ["history", "--limit", "0"], ["upgrade", "--uri", "grpc://h:1"],
+        ["backup", "restore"], ["backup", "restore", "latest", "--as-of", "2026-11-23"],
+        ["backup", "restore", "--as-of", "yesterday"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2(command: Run, arguments: list[str]) -> None:
