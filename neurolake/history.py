@@ -32,17 +32,6 @@ def state_of(problem: BaseException | None) -> str:
     return "cancelled" if isinstance(problem, KeyboardInterrupt) else "failed"
 
 
-def bring(store: Store, records: pa.Table) -> None:
-    """Put records into the history of a new lake: the columns of `neurolake.queries`, oldest first."""
-    at = records.schema.get_field_index("started_at")
-    seconds = [moment.timestamp() for moment in records["started_at"].to_pylist()]
-    plain = records.set_column(at, "started_at", pa.array(seconds, pa.float64()))
-    rows = zip(*plain.to_pydict().values(), strict=True)
-    with store.durable() as db:
-        marks = ", ".join("?" * len(plain.schema))
-        db.executemany(f"INSERT INTO history ({', '.join(plain.column_names)}) VALUES ({marks})", rows)
-
-
 class History:
     """The last `rows_max` statements of a lake."""
 

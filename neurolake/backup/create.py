@@ -79,7 +79,7 @@ def create(
         if external:
             manifest = with_external(engine, repository, manifest, check, reuse=reuse)
         if history:
-            manifest = with_history(engine.history, repository, manifest, check, reuse=reuse)
+            manifest = with_history(engine.history.table(), repository, manifest, check, reuse=reuse)
         check()
         repository.publish(manifest)
     engine.store.set_fact(fact_of(manifest.snapshot_id), repository.digest(manifest.snapshot_id))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from neurolake.backup.manifest import Column, Manifest, TableEntry
 from neurolake.backup.writing import ROW_HASH, ROW_NUMBERS, PartWriter
-from neurolake.history import bring
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from neurolake.backup.repository import Repository
     from neurolake.catalog.store import Store
-    from neurolake.history import History
 
 __all__ = ["bring_history", "with_history"]
 
@@ -29,12 +29,11 @@ _TYPES = {
 
 
 def with_history(
-    history: History, repository: Repository, manifest: Manifest, check: Callable[[], None], *, reuse: bool
+    rows: pa.Table, repository: Repository, manifest: Manifest, check: Callable[[], None], *, reuse: bool
 ) -> Manifest:
-    """Write the history as it is now, and name it in the manifest."""
+    """Write the rows of `neurolake.queries`, oldest first, and name them in the manifest."""
     import pyarrow as pa
 
-    rows = history.table()
     numbered = rows.append_column(ROW_NUMBERS, pa.array(range(rows.num_rows), pa.int64()))
     numbered = numbered.append_column(ROW_HASH, pa.repeat(pa.scalar(0, pa.uint64()), rows.num_rows))
     repository.steps.begin("writing the query history", rows_total=rows.num_rows)
@@ -54,4 +53,18 @@ def bring_history(manifest: Manifest, paths: Mapping[str, Path], store: Store) -
 
     for entry in manifest.history:
         for part in entry.parts:
-            bring(store, parquet.read_table(paths[part.file]))
+            _bring(parquet.read_table(paths[part.file]), store)
+
+
+def _bring(rows: pa.Table, store: Store) -> None:
+    import pyarrow as pa
+
+    at = rows.schema.get_field_index("started_at")
+    seconds = [moment.timestamp() for moment in rows["started_at"].to_pylist()]
+    stored = rows.set_column(at, "started_at", pa.array(seconds, pa.float64()))
+    marks = ", ".join("?" * len(stored.column_names))
+    with store.durable() as db:
+        db.executemany(
+            f"INSERT INTO history ({', '.join(stored.column_names)}) VALUES ({marks})",
+            zip(*stored.to_pydict().values(), strict=True),
+        )
