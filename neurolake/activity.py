@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -213,6 +214,15 @@ class Activities:
         """Take it off; idempotent."""
         activity.finish()
         self._by_id.pop(activity.query_id, None)
+
+    @contextmanager
+    def ending(self, activity: Activity) -> Iterator[None]:
+        """It is over, and shows as running until the block has kept its record: at no time is it nowhere."""
+        activity.finish()
+        try:
+            yield
+        finally:
+            self._by_id.pop(activity.query_id, None)
 
     def get(self, query_id: str) -> Activity | None:
         """The running statement of that id."""

@@ -289,15 +289,15 @@ class Engine:
 
     def account(self, activity: Activity, problem: BaseException | None) -> None:
         """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
-        self.activities.end(activity)
-        if activity.personal or not activity.principal.is_admin:
-            self._audit(activity, problem)
-        state = state_of(problem)
-        self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
-        try:
-            self.history.record(activity, problem)
-        except errors.LimitReached as full:  # a full disk must not turn a write that is done into one that failed
-            logger.error("a statement's record waits in memory: %s", full)
+        with self.activities.ending(activity):
+            if activity.personal or not activity.principal.is_admin:
+                self._audit(activity, problem)
+            state = state_of(problem)
+            self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
+            try:
+                self.history.record(activity, problem)
+            except errors.LimitReached as full:  # a full disk must not turn a write that is done into one that failed
+                logger.error("a statement's record waits in memory: %s", full)
 
     def _audit(self, activity: Activity, problem: BaseException | None) -> None:
         denied = isinstance(problem, errors.AccessDenied)

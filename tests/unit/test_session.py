@@ -12,6 +12,7 @@ import pytest
 
 import neurolake
 from neurolake import errors
+from neurolake.activity import Activity
 from neurolake.lake import EmbeddedLake
 from neurolake.query import OWNER, Request
 from neurolake.result import Result
@@ -205,6 +206,20 @@ class TestEnd:
         with pytest.raises(errors.InvalidRequest, match="closed before its last row"):
             result.read()
         assert len(lake.engine.activities) == 0
+
+    def test_a_statement_shows_as_running_until_its_record_is_kept(
+        self, lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine, seen = lake.engine, []
+        keep = engine.history.record
+
+        def record(activity: Activity, problem: BaseException | None) -> None:
+            seen.append(engine.activities.get(activity.query_id) is activity)
+            keep(activity, problem)
+
+        monkeypatch.setattr(engine.history, "record", record)
+        lake.sql("SELECT 1").fetchall()
+        assert (seen, len(engine.activities)) == ([True], 0)
 
     def test_a_closed_lake_says_so(self, lake: EmbeddedLake) -> None:
         result = lake.sql("FROM range(10_000_000)")
