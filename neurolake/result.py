@@ -215,11 +215,7 @@ class Result:
             activity.bytes_out += batch.nbytes
             self._check_limits()
         except BaseException as error:
-            problem = activity.cause(error)
-            if isinstance(problem, errors.NeuroLakeError):
-                problem.query_id = activity.query_id
-            self._break_off(problem)
-            raise problem from None
+            raise self._broken(error) from None
         return batch
 
     def _interrupted(self) -> None:
@@ -253,7 +249,7 @@ class Result:
                 buffer.finish()
             except errors.NeuroLakeError as problem:
                 buffer.close()
-                self._break_off(problem)
+                self._broken(problem)
                 return
             self._stream.close()
             self._stream = buffer
@@ -273,11 +269,16 @@ class Result:
             self._ahead.clear()
             self._close(None)
 
-    def _break_off(self, problem: BaseException) -> None:
-        self._broken_off = (
-            problem if isinstance(problem, errors.NeuroLakeError) else errors.Cancelled("The statement was cancelled.")
-        )
+    def _broken(self, error: BaseException) -> BaseException:
+        """End it before its last row; why, as whoever reads it is told, now and later."""
+        problem = self._activity.cause(error)
+        if isinstance(problem, errors.NeuroLakeError):
+            problem.query_id = self.query_id
+            self._broken_off = problem
+        else:
+            self._broken_off = errors.Cancelled("The statement was cancelled.")
         self._close(problem)
+        return problem
 
     def _close(self, problem: BaseException | None) -> None:
         self._open = False

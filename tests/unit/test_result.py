@@ -290,6 +290,14 @@ class TestSetAside:
             opened.result.arrow()
         assert len(opened.accounts) == 1
 
+    def test_a_stop_while_it_is_set_aside_is_told_as_the_stop(self, tmp_path: Path) -> None:
+        opened = Opened(Batches(2, errors.Cancelled("interrupted")), buffer_path=tmp_path)
+        opened.activity.stop(errors.TimedOut("too long"))
+        opened.result.set_aside()
+        with pytest.raises(errors.TimedOut) as caught:
+            opened.result.arrow()
+        assert (caught.value.query_id, opened.accounts) == ("q1", [caught.value])
+
     def test_the_time_limit_goes_on(self, tmp_path: Path) -> None:
         opened = Opened(Batches(3), buffer_path=tmp_path)
         opened.result.set_aside()
