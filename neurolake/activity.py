@@ -212,8 +212,8 @@ class Activities:
 
     def end(self, activity: Activity) -> None:
         """Take it off; idempotent."""
-        activity.finish()
-        self._by_id.pop(activity.query_id, None)
+        with self.ending(activity):
+            pass
 
     @contextmanager
     def ending(self, activity: Activity) -> Iterator[None]:

@@ -229,9 +229,14 @@ class Manifest:
         """When its transaction began."""
         return datetime.fromisoformat(self.created_at)
 
+    @property
+    def kept_tables(self) -> tuple[TableEntry, ...]:
+        """The tables, and the history where it is one more."""
+        return (*self.tables, *self.history)
+
     def parts(self) -> Iterator[Part]:
         """Every part of every table, and of the history."""
-        for table in (*self.tables, *self.history):
+        for table in self.kept_tables:
             yield from table.parts
 
     def stored(self) -> Iterator[Part | External]:

@@ -91,7 +91,7 @@ class Restoring:
     @property
     def of_home(self) -> tuple[TableEntry, ...]:
         """The tables whose files a new home is made of."""
-        return (*self.tables, *self.manifest.history) if self.everything else self.tables
+        return self.manifest.kept_tables if self.everything else self.tables
 
     def target(self, name: Name) -> Name:
         """What an object is called when it is restored."""

@@ -76,7 +76,7 @@ def verify(
     found = [Finding("manifest", 1, 0, None)]
     repository.steps.begin("reading files", bytes_total=_to_read(manifest, quick=mode == "quick"))
     with ThreadPoolExecutor(options.threads, thread_name_prefix="neurolake-verify") as pool:
-        for table in (*manifest.tables, *manifest.history):
+        for table in manifest.kept_tables:
             check()
             found.append(_table(repository, table, pool, quick=mode == "quick", check=check))
         for name in dict.fromkeys(one.name for one in manifest.external):
@@ -156,7 +156,7 @@ def _to_read(manifest: Manifest, *, quick: bool) -> int:
     """How many bytes of files a verify reads."""
     if not quick:
         return sum(stored.bytes for stored in manifest.stored())
-    return sum(part.bytes for table in (*manifest.tables, *manifest.history) for part in _parts_read(table, quick=True))
+    return sum(part.bytes for table in manifest.kept_tables for part in _parts_read(table, quick=True))
 
 
 def _look_into(path: Path, table: TableEntry, part: Part) -> None:

@@ -201,12 +201,13 @@ class Writer(PartWriter):
         select = Select(definition.full_name, definition.columns, self._salt)
         part_rows = before.part_rows if before is not None else self._part_rows(select)
         known = self._known(before, definition)
-        parts: dict[int, Part] = {}
+        kept: dict[int, Part] = {}
         if known:
             slices = _slices(self._rows[definition.full_name], part_rows * self._slice_parts)
-            parts |= self.parts(self._changed(select, part_rows, known, slices, parts))
+            written = self.parts(self._changed(select, part_rows, known, slices, kept))
         else:
-            parts |= self.parts(self._read(select, part_rows, ()))
+            written = self.parts(self._read(select, part_rows, ()))
+        parts = kept | written
         return TableEntry(
             definition.schema, definition.name, definition.sql, definition.after, definition.columns, part_rows,
             tuple(parts[number] for number in sorted(parts)), definition.needs, definition.key,

@@ -121,12 +121,12 @@ _NAMES_OF_THE_LAKE: Final = {
 """Functions that would show where governed statements really run, and what they answer instead."""
 
 
-def denied(what: str, *, code: str = "") -> errors.AccessDenied:
+def denied(what: str, *, code: str = "", next_step: str = "") -> errors.AccessDenied:
     """The gate's answer to what stands in no list of its."""
     return errors.AccessDenied(
         f"A governed role may not use {what}.",
         code=code or "gate_denied",
-        next_step="docs/security.md lists what governed roles may use.",
+        next_step=next_step or "docs/security.md lists what governed roles may use.",
     )
 
 
@@ -474,8 +474,8 @@ def _unserialised(answer: Node) -> errors.NeuroLakeError:
     message = str(answer.get("error_message", ""))
     if answer.get("error_type") == "parser" or "syntax error" in message.casefold():
         return errors.SyntaxProblem(message.split("\n", 1)[0])
-    return errors.AccessDenied(
-        "A governed role may not use a statement that the gate cannot read.",
+    return denied(
+        "a statement that the gate cannot read",
         code="gate_unreadable",
         next_step="Write it as a plain SELECT; list the values of a PIVOT: ON region IN ('north', 'south').",
     )
