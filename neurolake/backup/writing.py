@@ -45,6 +45,8 @@ NUMBER_REPEATS, TEXT_REPEATS = 32, 2
 """How often a value must come, on average, for a dictionary to be smaller than the other encoding."""
 SLICE_PARTS = 8
 """Parts that are compared at once, for each thread."""
+SLICE_PARTS_MAX = 256
+"""In all, so that a byte tells them apart."""
 WAITING_MAX = 2
 """Parts that wait for the disk or the network while others are compressed."""
 _SUM = 1 << 64
@@ -180,7 +182,7 @@ class Writer(PartWriter):
         super().__init__(repository, threads, check, reuse=reuse)
         self._cursor = cursor
         self._salt = salt
-        self._slice_parts = SLICE_PARTS * threads
+        self._slice_parts = min(SLICE_PARTS * threads, SLICE_PARTS_MAX)
         self._rows: dict[Name, int] = {}
         self._there = repository.sizes() if reuse else {}
 
@@ -382,10 +384,13 @@ class Select:
     def sums(self, part_rows: int, rows: tuple[int, int | None]) -> str:
         """For each part within some row numbers its number, its rows, and what their hashes add up to."""
         start, end = rows
-        below = "" if end is None else f" AND {self._row} < {end}"
+        part, below = f"({self._row} - {start}) // {part_rows}", ""
+        if end is not None:  # over groups of one byte the engine adds up in an array, without a hash table
+            part, below = f"CAST({part} AS UTINYINT)", f" AND {self._row} < {end}"
         return (
-            f"SELECT {self._row} // {part_rows} AS part, count(*), sum({self._hash()}) "
-            f"FROM {self._from} t WHERE {self._row} >= {start}{below} GROUP BY 1 ORDER BY 1"
+            f"SELECT CAST(part AS BIGINT) + {start // part_rows} AS number, count(*), sum(hash) "
+            f"FROM (SELECT {part} AS part, {self._hash()} AS hash "
+            f"FROM {self._from} t WHERE {self._row} >= {start}{below}) GROUP BY part ORDER BY number"
         )
 
 
