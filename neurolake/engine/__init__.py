@@ -21,7 +21,17 @@ from neurolake.backup.runs import Runs
 from neurolake.catalog import Catalog, Event, Source
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
-from neurolake.engine import bulk, gating, opening, planning, result_checks, running, settings_of_session, turns
+from neurolake.engine import (
+    accounting,
+    bulk,
+    gating,
+    opening,
+    planning,
+    result_checks,
+    running,
+    settings_of_session,
+    turns,
+)
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
@@ -32,7 +42,7 @@ from neurolake.governance.tables import changes_tables
 from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import Users
 from neurolake.governance.views import SecureViews
-from neurolake.history import History, state_of
+from neurolake.history import History
 from neurolake.home import Home
 from neurolake.identifiers import folded_sql
 from neurolake.outbox import Outbox
@@ -250,7 +260,7 @@ class Engine:
         try:
             return work()
         except BaseException as error:
-            self._fail(activity, error)
+            accounting.failed(self, activity, error)
             raise
 
     def _begin(self, request: Request, alive: Alive) -> Activity:
@@ -277,40 +287,9 @@ class Engine:
         text = statements.cautious(request.text, procedures.secretive())
         return text if self.settings.pii_literals == "off" else literals.redacted(text)
 
-    def _fail(self, activity: Activity, error: BaseException) -> None:
-        problem = activity.cause(error)
-        if isinstance(problem, errors.NeuroLakeError):
-            if not activity.principal.is_admin:
-                problem = told(problem, activity.text)
-            problem.query_id = activity.query_id
-        self.account(activity, problem)
-        if problem is not error:
-            raise problem from None
-
     def account(self, activity: Activity, problem: BaseException | None) -> None:
         """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
-        with self.activities.ending(activity):
-            if activity.personal or not activity.principal.is_admin:
-                self._audit(activity, problem)
-            state = state_of(problem)
-            self.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
-            try:
-                self.history.record(activity, problem)
-            except errors.LimitReached as full:  # a full disk must not turn a write that is done into one that failed
-                logger.error("a statement's record waits in memory: %s", full)
-
-    def _audit(self, activity: Activity, problem: BaseException | None) -> None:
-        denied = isinstance(problem, errors.AccessDenied)
-        details: dict[str, object] = {"state": state_of(problem), "rows_out": activity.rows_out}
-        if isinstance(problem, errors.NeuroLakeError):
-            details["error"] = problem.code
-        if activity.ruling is not None:
-            details["tables"] = sorted(map(str, activity.ruling.tables))
-            details["columns"] = activity.ruling.masked()
-        if activity.personal:
-            details["personal"] = result_checks.told(self, activity)
-        event = "denied" if denied else "decision"
-        self.governance.audit.record(event, activity.principal, activity.query_id, **details)
+        accounting.account(self, activity, problem)
 
     def explain_policy(self, session: Session, query_id: str, *asked: str | None) -> list[tuple[Any, ...]]:
         """What would be decided; see the procedure of that name, whose arguments these are."""
