@@ -28,7 +28,7 @@ SPOT_ROWS = 125
 """Eight runs of 125 rows: what is personal is so in nearly every cell, and sparse data is another pass's work."""
 PIECE_ROWS = 122_880
 """A row group of the engine's own tables."""
-COLUMNS_AT_ONCE = 12
+COLUMNS_AT_ONCE = 8
 _HERE = f"{folded_sql('schema_name')} = ? AND {folded_sql('table_name')} = ?"
 FILES_MAX = SPOTS
 """Files of one source that are opened."""
