@@ -304,9 +304,7 @@ class Sessions:
         """End one session at once, and the statements it runs."""
         self._by_token.pop(session.token, None)
         session.session.closed = True
-        for activity in self._engine.activities.snapshot():
-            if activity.session is session.session:
-                activity.stop(errors.Cancelled(because))
+        self._engine.activities.stop_of(session.session, because)
         session.close()
 
     def _ended(self, ending: Ending) -> None:

@@ -40,14 +40,16 @@ def connect(
     Args:
         target: a home folder, made if missing; ":memory:" for one that keeps nothing; or the address of a server,
             grpc://host:port or grpc+tls://host:port.
-        user, password, token, tls_ca: for a server: who you are, and the certificate authority you trust.
+        user, password, token: who you are: a user and their password, or a token alone. For a server always; for a
+            folder, which without them is its owner's, to work in the role of one of its users.
+        tls_ca: for a server: the certificate authority you trust.
         tls_cert, tls_key: for a server's port for client certificates: yours and its key, PEM files. For a folder they
             are settings like any other.
         settings: for a folder: settings over those of its neurolake.toml, such as `threads=2`.
 
     Raises:
         HomeProblem: the folder is in use by another process, too new, or damaged.
-        LoginFailed: the server does not know these credentials.
+        LoginFailed: the server, or the folder's lake, does not know these credentials.
     """
     if str(target).startswith(("grpc://", "grpc+tls://", "grpc+tcp://")):
         if settings:
@@ -62,7 +64,8 @@ def connect(
     from neurolake.lake import EmbeddedLake
 
     files = {"tls_cert": tls_cert, "tls_key": tls_key}
-    return EmbeddedLake.open(target, **{name: str(path) for name, path in files.items() if path}, **settings)
+    given = {name: str(path) for name, path in files.items() if path}
+    return EmbeddedLake.open(target, user=user, password=password, token=token, **given, **settings)
 
 
 def __getattr__(name: str) -> Any:

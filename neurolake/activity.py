@@ -244,6 +244,12 @@ class Activities:
         for activity in self.snapshot():
             activity.stop(problem())
 
+    def stop_of(self, session: object, because: str) -> None:
+        """Stop what one session runs."""
+        for activity in self.snapshot():
+            if activity.session is session:
+                activity.stop(errors.Cancelled(because))
+
     def end_all(self, problem: Callable[[], errors.Stopped]) -> None:
         """Stop everything that runs, and whatever begins from now on."""
         self._over = problem

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from neurolake import errors, loading
-from neurolake.config import Settings, load
+from neurolake.config import load
 from neurolake.engine import Engine
 from neurolake.home import Home
 from neurolake.pii.client import Pii
 from neurolake.query import OWNER, Request, Values
 from neurolake.result import Result
 from neurolake.sql.text import Name
+from neurolake.user_sessions import UserSessions
 
 if TYPE_CHECKING:
     from neurolake.backup.interface import LakeBackups
+    from neurolake.session import Session
 
 __all__ = ["EmbeddedLake", "Lake"]
 
@@ -27,7 +29,7 @@ __all__ = ["EmbeddedLake", "Lake"]
 class Lake:
     """What every lake can do, embedded or remote. `neurolake.connect` opens one; `with` closes it.
 
-    The two primitives, `sql` and `load`, differ between the two; everything else is composed of them.
+    The primitives, `sql`, `load` and `as_user`, differ between the two; everything else is composed of them.
     """
 
     def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
@@ -48,6 +50,18 @@ class Lake:
         """Put a table, a frame or a file into a managed table, all of it or nothing; how many rows it brought.
 
         `mode` is create, append, create_append, replace, or upsert by `keys`.
+        """
+        raise NotImplementedError
+
+    def as_user(self, user: str | None = None, *, password: str | None = None, token: str | None = None) -> Lake:
+        """The same lake for another user: a session of its own, to be closed like any lake.
+
+        Args:
+            user, password: who, and the proof.
+            token: instead of both: a token that stands for its user.
+
+        Raises:
+            LoginFailed: the proof is missing, wrong or over, or failures slow the next try down.
         """
         raise NotImplementedError
 
@@ -127,23 +141,64 @@ class Lake:
 
 
 class EmbeddedLake(Lake):
-    """A lake in this process. Thread-safe: many threads may share it, each result on a cursor of its own."""
+    """A lake in this process. Thread-safe: many threads may share it, each result on a cursor of its own.
 
-    def __init__(self, home: Home, settings: Settings, *, in_memory: bool = False) -> None:
-        self.engine = Engine(home, settings, in_memory=in_memory)
-        self.session = self.engine.session(OWNER, per_thread=True)
+    Args:
+        engine: what runs the statements.
+        session: whose they are.
+        users: the sessions of the lake's users.
+        shared: the engine is another lake's, and stays open when this one is closed.
+    """
+
+    def __init__(self, engine: Engine, session: Session, users: UserSessions, *, shared: bool = False) -> None:
+        self.engine = engine
+        self.session = session
+        self._users = users
+        self._shared = shared
 
     @classmethod
-    def open(cls, path: str | Path, **flags: object) -> EmbeddedLake:
-        """Open a home folder, made if missing; ':memory:' keeps nothing."""
-        if str(path) == ":memory:":
-            return cls(Home.memory(), load(None, flags=flags), in_memory=True)
-        home = Home.open(path, create=True)
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        **flags: object,
+    ) -> EmbeddedLake:
+        """Open a home folder, made if missing, as its owner, or as a user; ':memory:' keeps nothing.
+
+        Raises:
+            HomeProblem: the folder is in use, too new or damaged; or it is no lake, and so has no users.
+            InvalidRequest: ':memory:' is opened as a user.
+            LoginFailed: the user's proof is missing, wrong or over.
+        """
+        proof = (user, password, token)
+        by_proof, in_memory = any(part is not None for part in proof), str(path) == ":memory:"
+        if by_proof and in_memory:
+            raise errors.InvalidRequest(
+                "A new lake in memory has no users.",
+                code="no_users",
+                next_step="Open it without user, password and token, make users, and use lake.as_user.",
+            )
+        home = Home.memory() if in_memory else Home.open(path, create=not by_proof)
         try:
-            return cls(home, load(home.path, flags=flags))
+            engine = Engine(home, load(None if in_memory else home.path, flags=flags), in_memory=in_memory)
         except BaseException:
             home.close()
             raise
+        try:
+            users = UserSessions(engine)
+            return cls(engine, users.enter(*proof) if by_proof else engine.session(OWNER, per_thread=True), users)
+        except BaseException:
+            engine.close()
+            raise
+
+    def as_user(
+        self, user: str | None = None, *, password: str | None = None, token: str | None = None
+    ) -> EmbeddedLake:
+        """The same lake for another user. See `Lake.as_user`."""
+        return EmbeddedLake(self.engine, self._users.enter(user, password, token), self._users, shared=True)
 
     def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
         """Run one statement. See `Lake.sql`."""
@@ -158,9 +213,11 @@ class EmbeddedLake(Lake):
         return loading.load(self.engine, self.session, name, data, mode, keys)
 
     def close(self) -> None:
-        """Close the lake."""
-        self.session.close()
-        self.engine.close()
+        """Close the lake, and those that `as_user` gave; one of these closes alone."""
+        self._users.close(self.session)
+        if not self._shared:
+            self._users.close_all()
+            self.engine.close()
 
     def __repr__(self) -> str:
         return f"<Lake {self.engine.home.path}>"

@@ -25,6 +25,7 @@ from neurolake.query import Principal, Values
 from neurolake.result import Result, TableStream
 from neurolake.sql.statements import first_word
 from neurolake.sql.text import Name, columns, quote, split_identifier
+from neurolake.user_sessions import check_proof
 
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
@@ -42,6 +43,11 @@ _RESULT_CHECK = b"neurolake.result_check"
 """Where it writes that it looks at the rows on their way out."""
 _QUERY_ID = b"neurolake.query_id"
 """Where a server writes a statement's id into the metadata of its rows' schema."""
+_AUTHORIZATION = "adbc.flight.sql.authorization_header"
+_CERTIFICATE = "adbc.flight.sql.client_option.mtls_cert_chain"
+_KEY = "adbc.flight.sql.client_option.mtls_private_key"
+_PROOFS = frozenset(("username", "password", _AUTHORIZATION, _CERTIFICATE, _KEY))
+"""The driver's options that say who one is."""
 BATCH_ROWS = 65_536
 BATCH_BYTES = 4 << 20
 MESSAGE_BYTES_MAX = 256 << 20
@@ -99,19 +105,21 @@ class RemoteLake(Lake):
         options = {
             "adbc.flight.sql.rpc.timeout_seconds.connect": str(CONNECT_TIMEOUT_S),
             "adbc.flight.sql.client_option.with_max_msg_size": str(MESSAGE_BYTES_MAX),
+            **_proof(user, password, token),
         }
-        if token is not None:
-            options["adbc.flight.sql.authorization_header"] = f"Bearer {token}"
-        elif user is not None:
-            options |= {"username": user, "password": password or ""}
         if tls_ca is not None:
             options["adbc.flight.sql.client_option.tls_root_certs"] = _pem(Path(tls_ca))
         if tls_cert is not None and tls_key is not None:
-            options["adbc.flight.sql.client_option.mtls_cert_chain"] = _pem(Path(tls_cert))
-            options["adbc.flight.sql.client_option.mtls_private_key"] = _pem(Path(tls_key))
+            options |= {_CERTIFICATE: _pem(Path(tls_cert)), _KEY: _pem(Path(tls_key))}
         if not verify:
             options["adbc.flight.sql.client_option.tls_skip_verify"] = "true"
         return cls(uri.rstrip("/"), options)
+
+    def as_user(self, user: str | None = None, *, password: str | None = None, token: str | None = None) -> RemoteLake:
+        """The same server for another user, by a connection of its own. See `Lake.as_user`."""
+        check_proof(user, password, token)
+        kept = {name: value for name, value in self._options.items() if name not in _PROOFS}
+        return RemoteLake(self.uri, {**kept, **_proof(user, password, token)})
 
     def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
         """Run one statement. See `Lake.sql`."""
@@ -395,6 +403,12 @@ def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     rows = max(1, batch.num_rows * BATCH_BYTES // max(1, batch.nbytes))
     for start in range(0, max(1, batch.num_rows), rows):
         yield batch.slice(start, rows)
+
+
+def _proof(user: str | None, password: str | None, token: str | None) -> dict[str, str]:
+    if token is not None:
+        return {_AUTHORIZATION: f"Bearer {token}"}
+    return {} if user is None else {"username": user, "password": password or ""}
 
 
 def _pem(path: Path) -> str:

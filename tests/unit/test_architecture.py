@@ -65,6 +65,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "neurolake.session",
     ),
     ("neurolake.engine",),
+    ("neurolake.user_sessions",),
     ("neurolake.lake", "neurolake.scheduler", "neurolake.upgrading"),
     ("neurolake.remote",),
     ("neurolake.__init__",),
