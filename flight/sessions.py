@@ -122,8 +122,9 @@ class FlightSession:
         return self.session.principal
 
     def holds_nothing(self) -> bool:
-        """Whether nothing would be lost with it: it is not at work, and has no transaction and no temporary table."""
-        return not (self.busy or self.session.transaction or self.session.temporary)
+        """Whether nothing would be lost with it: it is not at work, and has no transaction and nothing temporary."""
+        session = self.session
+        return not (self.busy or session.transaction or session.temporary or session.temporary_functions)
 
     def prepare(self, plan: Plan) -> bytes:
         """Keep a prepared statement; its handle."""

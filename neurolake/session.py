@@ -67,6 +67,8 @@ class Session:
         self.settings: dict[str, str] = {}
         self.settings_version = 0
         self.temporary: frozenset[str] = frozenset()
+        self.temporary_functions: frozenset[str] = frozenset()
+        """Folded, as all names here. Any statement may call one without naming it: an operator can be a function."""
         self.events: list[Event] = []
         self.changes = 0
         self.writes = 0
@@ -89,12 +91,20 @@ class Session:
 
         By the version of the catalog, the generation of the engine, the changes so far and the table, folded.
         """
-        self._before = (self.temporary, self.made_under)
+        self.began_at = -1
+        """The version of the catalog when the transaction began."""
+        self._before = (self.temporary, self.temporary_functions, self.made_under)
         self._apart = False
 
     def in_transaction(self) -> bool:
         """Whether the caller's statements belong to an open transaction."""
         return self.transaction and (not self._per_thread or self._owner is threading.current_thread())
+
+    def sees_the_same(self, version: int) -> bool:
+        """Whether a text means here what it means in every session, under that version of the catalog."""
+        if self.settings or self.temporary or self.temporary_functions or self.events:
+            return False
+        return self.began_at == version or not self.in_transaction()
 
     def acquire(self, *, governed: bool = False) -> Cursor:
         """A cursor of its own for one statement, with this session's settings; `governed`, apart from the lake."""
@@ -205,7 +215,7 @@ class Session:
         if self._home is not None and self._home.generation != self._instance.generation:
             self._home = None
             self.events.clear()
-            self.temporary = frozenset()
+            self.temporary = self.temporary_functions = frozenset()
             if self.transaction:
                 self.transaction = False
                 raise errors.Unavailable(
@@ -232,21 +242,23 @@ class Session:
         """Note an open result on the home cursor."""
         self._unread = weakref.ref(result)
 
-    def began(self, changes: int, writes: int, *, by_driver: bool = False) -> None:
+    def began(self, changes: int, writes: int, version: int, *, by_driver: bool = False) -> None:
         """A transaction was opened by the calling thread.
 
         Args:
             changes: how many changes of tables the outbox knew before.
             writes: how many writes.
+            version: the version of the catalog before.
             by_driver: its user has not asked for it.
         """
         self.transaction = True
         self.changes = changes
         self.writes = writes
+        self.began_at = version
         self._owner = threading.current_thread()
         self._unused = by_driver
         self.columns_known.clear()
-        self._before = (self.temporary, dict(self.made_under))
+        self._before = (self.temporary, self.temporary_functions, dict(self.made_under))
 
     def takes_up(self) -> bool:
         """Whether a BEGIN means the transaction that a driver has opened by itself: nothing has run in it yet."""
@@ -263,7 +275,7 @@ class Session:
     def undone(self) -> None:
         """The transaction is over and nothing of it stays: a temporary table is again the one it was before."""
         self.ended()
-        self.temporary, self.made_under = self._before
+        self.temporary, self.temporary_functions, self.made_under = self._before
         if self.views is not None and self._home is not None:
             self.views.rolled_back(self._home)
 

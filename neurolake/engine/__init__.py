@@ -32,6 +32,7 @@ from neurolake.engine import (
     settings_of_session,
     turns,
 )
+from neurolake.engine.own_functions import OwnFunctions
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
 from neurolake.governance.gate_errors import told
@@ -114,6 +115,7 @@ class Engine:
         self.views = SecureViews(self.instance, Keys(self.store), self.catalog.touch)
         self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
         self.forms = gating.Forms(gating.Parser(settings.memory_bytes_max))
+        self.own_functions = OwnFunctions()
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
@@ -227,7 +229,7 @@ class Engine:
 
     def _plan_key(self, request: Request) -> tuple[object, ...] | None:
         session = request.session
-        if request.values is not None or session.settings or session.temporary or session.events:
+        if request.values is not None or not session.sees_the_same(self.catalog.version):
             return None
         asker = request.principal
         return (

@@ -121,7 +121,8 @@ def _shows_reader(binding: Binding) -> bool:
 
 
 def _belongs_home(draft: Plan) -> bool:
-    if draft.kind is Kind.LOCAL or draft.request.session.in_transaction():
+    session = draft.request.session
+    if draft.kind is Kind.LOCAL or session.in_transaction() or session.temporary_functions:
         return True
     changes = draft.kind is Kind.DDL and draft.verb in ("CREATE", "DROP", "ALTER")
     return changes and statements.is_temporary(draft.text)
@@ -295,7 +296,11 @@ def optimise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     from neurolake.optimizer import Context as Rewriting
     from neurolake.optimizer import optimise as rewrite
 
-    rewriting = Rewriting(describe=lambda relation_sql: _types(draft, activity, relation_sql))
+    rewriting = Rewriting(
+        describe=lambda relation_sql: _types(draft, activity, relation_sql),
+        own_functions=lambda: engine.own_functions.seen_by(engine, draft, activity),
+        tree=engine.serialise,
+    )
     done = rewrite(draft.text, rewriting, off=frozenset(settings.optimizer_rules_off))
     if not done.fired:
         return draft

@@ -12,7 +12,7 @@ from neurolake import errors, procedures
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.catalog import Event
-from neurolake.engine import planning, result_checks, turns
+from neurolake.engine import own_functions, planning, result_checks, turns
 from neurolake.governance import tables
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
@@ -201,6 +201,8 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
             answer = _own_transaction(engine, plan, activity, cursor, work)
         if plan.home and plan.kind is Kind.DDL:
             session.temporary = _temporary(cursor)
+            if statements.made_of(plan.text) in ("MACRO", "FUNCTION"):
+                session.temporary_functions = own_functions.asked(cursor, temporary=True)
             session.settings_version += 1
             if plan.ruling is not None and plan.detail is not None:
                 session.made_under[plan.detail] = (plan.request.principal.role, plan.ruling.version)
@@ -295,7 +297,7 @@ def begin(engine: Engine, session: Any, activity: Activity | None = None) -> Non
     if activity is not None and session.takes_up():
         return
     session.refuse_foreign_transaction()
-    changes, writes = engine.outbox.changes, engine.outbox.writes
+    changes, writes, version = engine.outbox.changes, engine.outbox.writes, engine.catalog.version
     with session.at_home(activity) as cursor:
         try:
             cursor.run("BEGIN")
@@ -304,7 +306,7 @@ def begin(engine: Engine, session: Any, activity: Activity | None = None) -> Non
                 activity.leave()
             _roll_back(cursor)
             raise
-        session.began(changes, writes, by_driver=activity is None)
+        session.began(changes, writes, version, by_driver=activity is None)
 
 
 def commit(engine: Engine, session: Any, activity: Activity | None = None) -> None:

@@ -29,16 +29,11 @@ _TEXT_CAST = r"::\s*(?:varchar|text|string|b?p?char)\b|\bcast\b"
 _TODAY = r"(?:current_date|today\s*\(\s*\))"
 
 RULES: tuple[Rule, ...] = (
-    Rule("case_condition", ("case", "if"), (r"\bcase\b|\bi?if\s*\(", r"\bwhere\b|\bon\b"), frozenset(("if", "iif"))),
+    Rule("case_condition", ("case", "if"), (r"\bcase\b|\bi?if\s*\(", r"\bwhere\b|\bon\b")),
     Rule("integer_text", ("::", "cast"), (_TEXT_CAST, r"'-?\d+'")),
     Rule("or_to_in", ("or",), (r"\bor\b(?:.*?\bor\b){6}",)),
-    Rule("strftime_range", ("strftime",), (), frozenset(("strftime",))),
-    Rule(
-        "text_prefix",
-        ("::", "cast"),
-        (_TEXT_CAST, r"'\d{4}"),
-        frozenset(("left", "substr", "substring", "starts_with")),
-    ),
+    Rule("strftime_range", ("strftime",), ()),
+    Rule("text_prefix", ("::", "cast"), (_TEXT_CAST, r"'\d{4}")),
     Rule(
         "day_shift",
         ("interval", "+", "-"),
@@ -51,7 +46,6 @@ RULES: tuple[Rule, ...] = (
         "date_diff",
         ("diff", "-"),
         (rf"\bdate_?diff\b|\b{_TODAY}\s*\)?\s*-|-\s*\(?\s*{_TODAY}|\bdate\s*'[^']*'\s*-|-\s*\(?\s*date\s*'",),
-        frozenset(("date_diff", "datediff", "today", "current_date")),
     ),
     Rule(
         "calendar_range",
@@ -60,22 +54,11 @@ RULES: tuple[Rule, ...] = (
             r"\bdate_?trunc\b|::\s*date\b|\bas\s+date\b|\byear\b|\blast_day\b",
             r"\bin\s*\(|\bbetween\b|\bextract\b|\blast_day\b|\b100\b",
         ),
-        frozenset(("date_trunc", "datetrunc", "year", "month", "date_part", "last_day")),
     ),
-    Rule("make_date", ("make_date",), (), frozenset(("make_date",))),
-    Rule("long_list", (",",), (r"\bin\s*\((?:[^(),]*,){31}",), frozenset(("unnest", "string_split"))),
-    Rule(
-        "distinct_group",
-        ("distinct",),
-        (r"\bselect\s+distinct\b", r"\bgroup\s+by\b"),
-        frozenset(("count", "sum", "min", "max", "avg", "coalesce")),
-    ),
-    Rule(
-        "subquery_order",
-        ("order",),
-        (r"\border\s+by\s[^()]*\)", r"\(\s*(?:select|from|with)\b"),
-        frozenset(("count", "min", "max")),
-    ),
+    Rule("make_date", ("make_date",), ()),
+    Rule("long_list", (",",), (r"\bin\s*\((?:[^(),]*,){31}",)),
+    Rule("distinct_group", ("distinct",), (r"\bselect\s+distinct\b", r"\bgroup\s+by\b")),
+    Rule("subquery_order", ("order",), (r"\border\s+by\s[^()]*\)", r"\(\s*(?:select|from|with)\b")),
 )
 """In the order they are tried."""
 
@@ -100,13 +83,24 @@ def optimise(text: str, context: Context, *, off: Collection[str] = frozenset())
     lowered = text.lower()
     if _ANY_WORD.search(lowered) is None:
         return Optimised(text, ())
-    wanted = [rule for rule in RULES if rule.may_match(lowered, context.macros) and rule.name not in off]
+    wanted = [rule for rule in RULES if rule.may_match(lowered) and rule.name not in off]
     if not wanted:
         return Optimised(text, ())
     try:
-        return _rewritten(text, context, wanted)
+        done = _rewritten(text, context, wanted)
+        return Optimised(text, ()) if done.fired and _calls_own(text, done.text, context) else done
     except RecursionError:  # a statement nested deeper than Python's stack: it runs as written
         return Optimised(text, ())
+
+
+def _calls_own(before: str, after: str, context: Context) -> bool:
+    """Whether the statement, as written or as rewritten, may call a user's function where a rule reads a built-in."""
+    own = context.own_functions()
+    if not own:
+        return False
+    from neurolake.optimizer.calls import misread
+
+    return misread(before, own, context) or misread(after, own, context)
 
 
 def _rewritten(text: str, context: Context, wanted: list[Rule]) -> Optimised:

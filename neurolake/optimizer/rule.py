@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurolake.optimizer.statement import Edit, Statement
@@ -24,12 +24,15 @@ class Context:
         describe: the column names and DuckDB types of a relation, given as the SQL that stands for it after FROM
             (`orders`, `lake.main.orders`, `read_parquet('x/*.parquet')`, `(SELECT …)`); None if it cannot be told.
             Asked only once a rule's pattern has matched, and once a relation and statement.
-        macros: names of the user's own functions. One that hides a built-in function of that name keeps rules that
-            read the built-in from firing.
+        own_functions: the folded names of all functions that users have made: one of them may hide a built-in function
+            or operator of its name. Asked only once a rule would change the statement.
+        tree: DuckDB's own tree of a statement, which tells what the statement calls, operators included. Asked only
+            where there are such functions.
     """
 
     describe: Callable[[str], Mapping[str, str] | None]
-    macros: Collection[str] = frozenset()
+    own_functions: Callable[[], Collection[str]] = tuple
+    tree: Callable[[str], Any] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,11 @@ class Rule:
         name: what EXPLAIN shows and `optimizer_rules_off` takes.
         words: stretches of lower-case text, one of which must occur: a look that costs next to nothing.
         triggers: regular expressions that must all be found in a text before it is worth parsing for this rule.
-        functions: the built-in functions whose meaning the rule relies on.
     """
 
     name: str
     words: tuple[str, ...]
     triggers: tuple[str, ...]
-    functions: frozenset[str] = frozenset()
 
     @cached_property
     def _searches(self) -> tuple[Callable[[str], re.Match[str] | None], ...]:
@@ -58,10 +59,6 @@ class Rule:
         find: Find = import_module(f"neurolake.optimizer.{self.name}").find
         return find
 
-    def may_match(self, lowered: str, macros: Collection[str]) -> bool:
+    def may_match(self, lowered: str) -> bool:
         """Whether a statement, given in lower case, is worth parsing for this rule."""
-        return (
-            any(word in lowered for word in self.words)
-            and all(search(lowered) for search in self._searches)
-            and self.functions.isdisjoint(macros)
-        )
+        return any(word in lowered for word in self.words) and all(search(lowered) for search in self._searches)
