@@ -10,7 +10,7 @@ Nothing is shown that could not be looked at: such a cell is NULL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -86,6 +86,7 @@ def copy(
         activity: the statement that asked, which may be cancelled.
 
     Raises:
+        AccessDenied: `redact_denied`: something of what would be copied is hidden from who asked.
         InvalidRequest: `redact_nothing`: there is nothing to redact, or a column is not there or holds no text;
             `ner_unusable`: the pipeline that `pii_ner` names cannot be used.
         AlreadyExists: there is a table of that name.
@@ -99,15 +100,32 @@ def copy(
     try:
         with reading.borrowed(engine, activity) as cursor:
             seen = cursor.bind(f"SELECT * FROM {read}")
+            types = dict(zip(seen.names, seen.types, strict=True))
             text, left_out = _divided(engine, name, seen.schema, columns)
-            kept = [column for column in seen.names if column not in left_out]
+            kept = {column: kind for column, kind in types.items() if column not in left_out}
+            _refuse_hidden(engine, principal, name, types, kept)
             look = Look(pipeline, _nothing if activity is None else activity.check)
             with cursor.stream(f"SELECT {listed(kept)} FROM {read}", rows_per_batch=BATCH_ROWS) as raw:
+                _refuse_hidden(engine, principal, name, types, kept)  # the rows are chosen: nothing has moved meanwhile
                 shown = pa.RecordBatchReader.from_batches(raw.schema, _batches(cursor, raw, frozenset(text), look))
                 rows = loading.load(engine, session, destination.sql(), shown)
     finally:
         session.close()
     return Copied(rows, tuple(text), tuple(left_out))
+
+
+def _refuse_hidden(
+    engine: Engine, principal: Principal, name: Name, types: Mapping[str, str], kept: Collection[str]
+) -> None:
+    """Refuse who may not read every row, and every column that is kept, as it is: what is copied passes no mask."""
+    decision = engine.access.decide(principal, name, types)
+    hidden = [one for one in decision.columns if one.column in kept and one.action != "allow"]
+    if hidden or decision.filters:
+        raise errors.AccessDenied(
+            f"A part of {name} is hidden from the role {principal.role}.",
+            code="redact_denied",
+            next_step=f"Ask an administrator for the copy; CALL neurolake.explain_policy(object => '{name}') says why.",
+        )
 
 
 def _divided(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as flight_sql
+import adbc_driver_manager
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from contract.clients import PASSWORD
 from contract.conftest import serving, uri
 
+from flight.service import Service
 from neurolake import errors
 from neurolake.lake import EmbeddedLake
 from neurolake.pii import presidio
@@ -115,6 +119,58 @@ def test_the_copy_is_closed_until_it_was_looked_at(lake: EmbeddedLake) -> None:
         assert rows == [("*** called about her parcel",)]
         with pytest.raises(errors.AccessDenied):  # who does not administer a table copies nothing
             lake.engine.run(Request("CALL neurolake.redact_deep('notes', 'mine')", session)).fetchall()
+
+
+HIDING = (
+    "CALL neurolake.set_policy('wide', '*', 'lake', 'null')",
+    "CALL neurolake.set_policy('wide', '*', 'schema:main', 'block')",
+    "CALL neurolake.tag('column:{t}.code', 'secret'); "
+    "CALL neurolake.set_policy('wide', 'steward', 'tag:secret', 'partial')",
+    "CALL neurolake.tag('column:{t}.remark', 'secret'); CALL neurolake.set_policy('wide', '*', 'tag:secret', 'redact')",
+    "CALL neurolake.set_pii('column:{t}.remark', 'FREE_TEXT', 'confirmed')",
+    "CALL neurolake.set_row_filter('{t}', '*', '{t}', 'id > 1')",
+    "ALTER TABLE {t} ADD COLUMN fresh VARCHAR DEFAULT 'XQ7'",
+)
+"""What hides something of a table from who administers it."""
+
+
+def test_who_does_not_see_all_of_a_table_copies_none_of_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as service, ExitStack() as clients:
+        admin = runs(clients, service, "admin", PASSWORD)
+        admin("CREATE SCHEMA lab; CALL neurolake.create_role('steward');"
+              "CALL neurolake.grant('create', 'schema:lab', 'steward');"
+              "CALL neurolake.create_user('sue', 'a password of sue', ['steward'])")  # fmt: skip
+        sue = runs(clients, service, "sue", "a password of sue")
+        for number, rule in enumerate(HIDING):
+            table = f"calls_{number}"
+            admin(f"CREATE TABLE {table} AS SELECT i AS id, 'XQ7' || i AS code, 'ask Anna Nowak' AS remark "
+                  f"FROM range(3) r(i); CALL neurolake.set_pii('{table}', null, 'confirmed');"
+                  f"CALL neurolake.grant('admin', '{table}', 'steward')")  # fmt: skip
+            sue(f"CALL neurolake.redact_deep('{table}', 'lab.seen_{number}', columns => ['remark'])")
+            admin(rule.format(t=table))
+            with pytest.raises(adbc_driver_manager.Error, match="redact_denied") as caught:
+                sue(f"CALL neurolake.redact_deep('{table}', 'lab.mine', columns => ['remark'])")
+            assert "XQ7" not in str(caught.value)
+            admin(f"CALL neurolake.redact_deep('{table}', 'lab.theirs_{number}', columns => ['remark'])")
+            if "'wide'" in rule:
+                admin("CALL neurolake.drop_policy('wide')")
+        made = {
+            name for (name,) in admin("SELECT table_name FROM information_schema.tables WHERE table_schema = 'lab'")
+        }
+        assert made == {f"{who}_{number}" for who in ("seen", "theirs") for number in range(len(HIDING))}
+
+
+def runs(clients: ExitStack, service: Service, user: str, password: str) -> Callable[[str], list[tuple[object, ...]]]:
+    """What runs statements as a user, through the stock driver."""
+    login = {"username": user, "password": password}
+    connection = clients.enter_context(flight_sql.connect(uri(service), login, autocommit=True))
+    cursor = clients.enter_context(connection.cursor())
+
+    def run(sql: str) -> list[tuple[object, ...]]:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+    return run
 
 
 @pytest.mark.parametrize(
