@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from neurolake import errors, loading
+from neurolake.catalog.client import Catalog
 from neurolake.config import load
 from neurolake.engine import Engine
 from neurolake.home import Home
@@ -116,6 +117,11 @@ class Lake:
         from neurolake.backup.interface import LakeBackups
 
         return LakeBackups(self)
+
+    @property
+    def catalog(self) -> Catalog:
+        """See what tables, columns and sources there are; tag and describe them."""
+        return Catalog(self)
 
     @property
     def pii(self) -> Pii:

@@ -157,6 +157,9 @@ class TestWhatTheySee:
                 ann.sql(sql).fetchall()
         assert ann.tables() == ["orders", "people"]
         assert ann["people"].arrow().num_columns == 5
+        assert ann.catalog.tables()["columns"].to_pylist() == [3, 5]
+        assert ann.catalog.columns("people")["column_name"].to_pylist() == ann["people"].columns
+        assert code_of(lambda: ann.catalog.columns("vault")) == "not_found"
         assert code_of(lambda: ann["vault"].arrow()) == "relation_denied"
         assert not (tmp_path / "x").exists()
 
@@ -184,6 +187,7 @@ class TestWhatTheySee:
         for helper in (
             ann.backups.create, ann.backups.list, ann.backups.verify, ann.backups.mount, ann.backups.prune,
             lambda: ann.pii.scan("people"), ann.pii.findings, lambda: ann.pii.protect("people", apply=True),
+            lambda: ann.catalog.tag("people", "gold"), lambda: ann.catalog.describe("orders", "all paid"),
             lambda: ann.register("mine", "/etc/passwd"), lambda: ann.call("grant", "read", "vault", "analyst"),
             lambda: ann.call("create_user", "eve", "a password of eve", roles=["admin"]),
         ):  # fmt: skip
