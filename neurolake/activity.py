@@ -106,6 +106,10 @@ class Activity:
     """What was decided about it, for a governed role."""
     personal: dict[str, set[str]] = field(default_factory=dict)
     """The kinds of personal data that its rows turned out to hold, by column."""
+    literals: tuple[str, ...] = ()
+    """The kinds of personal data that it was found to hold as literals, where that is told."""
+    literals_refused: tuple[str, ...] = ()
+    """Those of them for which it is not run."""
     steps: Steps | None = None
     """How far it is, where it is one that knows."""
 

@@ -68,6 +68,10 @@ class Metrics:
             "neurolake_personal_results", "Columns of results that turned out to hold personal data, by kind.",
             ["kind"], registry=self.registry,
         )  # fmt: skip
+        self._literals = Counter(
+            "neurolake_personal_literals", "Statements that held personal data as a literal, by kind.", ["kind"],
+            registry=self.registry,
+        )  # fmt: skip
         self._scans = Counter(
             "neurolake_pii_scans", "Scans for personal data in the background, by how they ended.", ["outcome"],
             registry=self.registry,
@@ -92,6 +96,11 @@ class Metrics:
         """Count kinds of personal data that the columns of a result turned out to hold."""
         for kind in kinds:
             self._personal.labels(kind).inc()
+
+    def literals(self, kinds: Iterable[str]) -> None:
+        """Count kinds of personal data that the literals of a statement held."""
+        for kind in kinds:
+            self._literals.labels(kind).inc()
 
     def scanned(self, outcome: str) -> None:
         """Count the end of a scan in the background: `done`, or the code it failed with."""

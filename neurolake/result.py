@@ -17,6 +17,7 @@ from neurolake import errors
 from neurolake.activity import Activity
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.nulls import zero_hidden
+from neurolake.pii import literals
 from neurolake.pii.results import described
 from neurolake.spill import SpillBuffer
 
@@ -172,8 +173,10 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the rows read so far turned out to hold, where results are checked; all of it once they are read."""
-        return described(self._activity.personal)
+        """What the statement holds as literals, and what the rows read so far turned out to hold, where that is
+        checked; all of it once they are read.
+        """
+        return (*literals.described(self._activity.literals), *described(self._activity.personal))
 
     @property
     def columns(self) -> list[str]:

@@ -353,10 +353,11 @@ class SettingValues:
     )
     pii_literals: str = _row(
         "off",
-        "Personal data written into statements. redact: hidden in history and wherever a statement is shown. refuse:"
-        " such a statement is refused; values belong in parameters.",
+        "Personal data written into statements. redact: hidden in history and wherever a statement is shown. warn:"
+        " that, and it is said, and kept in the audit log. refuse: such a statement is refused; values belong in"
+        " parameters. A policy on literal:… counts before it.",
         reload="live",
-        choices=("off", "redact", "refuse"),
+        choices=("off", "redact", "warn", "refuse"),
     )
     pii_results: str = _row(
         "off",

@@ -25,6 +25,7 @@ from neurolake.engine import (
     accounting,
     bulk,
     gating,
+    literal_checks,
     opening,
     planning,
     result_checks,
@@ -47,7 +48,6 @@ from neurolake.history import History
 from neurolake.home import Home
 from neurolake.identifiers import folded_sql
 from neurolake.outbox import Outbox
-from neurolake.pii import literals
 from neurolake.pii.background import Background
 from neurolake.query import Alive, Kind, Plan, Principal, Request, Values, Versions, evolve, new_query_id
 from neurolake.result import Limits, Result
@@ -213,11 +213,10 @@ class Engine:
         """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
         if request.asker is not request.session.principal:
             request = evolve(request, asker=request.session.principal)
-        if self.settings.pii_literals == "refuse":
-            literals.refuse(request.text)
+        literal_checks.refuse(activity)
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
-            return evolve(known, request=request)
+            return literal_checks.announced(evolve(known, request=request), activity)
         plan = result_checks.announced(self, planning.plan(self, request, activity))
         own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
         own = own or plan.opened
@@ -225,7 +224,7 @@ class Engine:
             self._plans[key] = evolve(plan, request=None)  # the session may end before the plan is forgotten
             while len(self._plans) > self.settings.plan_cache_entries:
                 self._plans.popitem(last=False)
-        return plan
+        return literal_checks.announced(plan, activity)
 
     def _plan_key(self, request: Request) -> tuple[object, ...] | None:
         session = request.session
@@ -270,24 +269,22 @@ class Engine:
             raise errors.Unavailable("The lake is closed.", code="closed", retryable=False)
         self.governance.refresh(request.session)
         timeout_s = request.timeout_s or request.session.timeout_s or self.settings.statement_timeout_s
+        seen = literal_checks.look(self, request)
         activity = Activity(
             request.query_id or new_query_id(),
             request.session.principal,
             request.client,
-            self._text_to_keep(request),
+            statements.cautious(seen.text, procedures.secretive()),
             time.perf_counter() + timeout_s if timeout_s else None,
             alive,
         )
         activity.session = request.session
+        activity.literals, activity.literals_refused = seen.told, seen.refused
         self.activities.begin(activity)
         if request.session.closed:  # asked after it is shown as running: who ends a session stops what is shown
             self.activities.end(activity)
             raise errors.Unavailable("The session is closed.", code="session_closed", retryable=False)
         return activity
-
-    def _text_to_keep(self, request: Request) -> str:
-        text = statements.cautious(request.text, procedures.secretive())
-        return text if self.settings.pii_literals == "off" else literals.redacted(text)
 
     def account(self, activity: Activity, problem: BaseException | None) -> None:
         """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""

@@ -32,7 +32,7 @@ def failed(engine: Engine, activity: Activity, error: BaseException) -> None:
 def account(engine: Engine, activity: Activity, problem: BaseException | None) -> None:
     """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
     with engine.activities.ending(activity):
-        if activity.personal or not activity.principal.is_admin:
+        if activity.personal or activity.literals or not activity.principal.is_admin:
             _audit(engine, activity, problem)
         state = state_of(problem)
         engine.metrics.ended(state, activity.duration_ms / 1000, activity.rows_out, activity.bytes_out)
@@ -52,5 +52,8 @@ def _audit(engine: Engine, activity: Activity, problem: BaseException | None) ->
         details["columns"] = activity.ruling.masked()
     if activity.personal:
         details["personal"] = result_checks.told(engine, activity)
+    if activity.literals:
+        engine.metrics.literals(activity.literals)
+        details["literals"] = list(activity.literals)
     event = "denied" if denied else "decision"
     engine.governance.audit.record(event, activity.principal, activity.query_id, **details)

@@ -45,7 +45,7 @@ def actions_of(engine: Engine, plan: Plan) -> Mapping[str, str]:
         return _NONE
     if plan.verb == "EXPLAIN" or not _reads(plan):
         return _NONE
-    said = {kind: access.result_policy(principal, kind) for kind in INSIDE}
+    said = {kind: access.shown_policy(principal, "result", kind) for kind in INSIDE}
     found = {kind: settings.pii_results if policy is None else policy.action for kind, policy in said.items()}
     return {kind: action for kind, action in found.items() if action in results.ACTIONS}
 

@@ -88,6 +88,7 @@ class Access:
         for policy in facts.wide_policies(store):
             self.wide_policies.setdefault(policy.target, []).append(policy)
         self.checks_results = any(target.kind == "result" for target in self.wide_policies)
+        self.checks_literals = any(target.kind == "literal" for target in self.wide_policies)
         sql = "SELECT table_schema, tag FROM tags WHERE table_name = ''"
         self._schema_tags: set[tuple[str, str]] = {(schema, tag) for schema, tag in store.rows(sql)}
         self._lineages: dict[str, tuple[str, ...]] = {}
@@ -213,16 +214,15 @@ class Access:
         filters = tuple(one.condition for one in _own_first(known.filters, roles))
         return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
 
-    def result_policy(self, principal: Principal, kind: str) -> Policy | None:
-        """What is said of personal data of a kind that shows itself only in the rows of a result; None: nothing.
-
-        What is said of the kind counts before what is said of all kinds.
+    def shown_policy(self, principal: Principal, place: str, kind: str) -> Policy | None:
+        """What is said of personal data of a kind that shows itself only in a place: the rows of a `result`, or the
+        `literal`s of a statement; None: nothing. What is said of the kind counts before what is said of all kinds.
         """
         roles = self.roles_of(principal.role)
         for word in (kind, EVERY):
-            meant: list[Policy] = _own_first(self.wide_policies.get(Object("result", word=word), ()), roles)
+            meant: list[Policy] = _own_first(self.wide_policies.get(Object(place, word=word), ()), roles)
             if meant:
-                return max(meant, key=lambda policy: (actions.RESULT_RANKS[policy.action], policy.name))
+                return max(meant, key=lambda policy: (actions.SHOWN_RANKS[place][policy.action], policy.name))
         return None
 
     def _broken(self, known: Facts, roles: tuple[str, ...], columns: Mapping[str, str]) -> str | None:

@@ -22,8 +22,11 @@ RANKS: Mapping[str, int] = {
 }  # fmt: skip
 """The actions; a higher rank is more restrictive."""
 
-RESULT_RANKS: Mapping[str, int] = {"block": 3, "redact": 2, "warn": 1, "allow": 0}
-"""What a policy on `result:…` may do, as restrictive."""
+SHOWN_RANKS: Mapping[str, Mapping[str, int]] = {
+    "result": {"block": 3, "redact": 2, "warn": 1, "allow": 0},
+    "literal": {"block": 2, "warn": 1, "allow": 0},
+}
+"""What a policy on `result:…` or `literal:…` may do, as restrictive."""
 
 _TEXT = re.compile(r"(VARCHAR|TEXT|STRING)(\(\d+\))?\Z")
 _MOMENT = re.compile(r"(DATE|TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ)\Z")
@@ -148,19 +151,19 @@ def check(action: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     return checked
 
 
-def check_of_result(action: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options of an action on results: there are none.
+def check_shown(place: str, action: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of an action on results or literals: there are none.
 
     Raises:
         InvalidRequest: no such action, or an option.
     """
-    if action not in RESULT_RANKS:
+    if action not in SHOWN_RANKS[place]:
         raise errors.InvalidRequest(
-            f"{action} is nothing that a policy does to results.", code="policy_action",
-            next_step=f"There are: {', '.join(RESULT_RANKS)}.",
+            f"{action} is nothing that a policy does to {place}s.", code="policy_action",
+            next_step=f"There are: {', '.join(SHOWN_RANKS[place])}.",
         )  # fmt: skip
     if options:
-        raise _misfit(action, "takes no option on results")
+        raise _misfit(action, f"takes no option on {place}s")
     return {}
 
 

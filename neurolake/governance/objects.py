@@ -10,7 +10,8 @@ from neurolake import errors
 from neurolake.identifiers import fold
 from neurolake.sql.text import DEFAULT_SCHEMA, Name, quote, split_identifier
 
-_PREFIX = re.compile(r"\s*(schema|table|column|tag|entity|result)\s*:", re.IGNORECASE)
+_PREFIX = re.compile(r"\s*(schema|table|column|tag|entity|result|literal)\s*:", re.IGNORECASE)
+_SHOWN = ("result", "literal")
 _WORD = re.compile(r"\w[\w.:-]{0,127}")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 EVERY = "*"
@@ -21,7 +22,8 @@ EVERY = "*"
 class Object:
     """One object. Names are folded, so that two spellings of one name are one object; `word` is a tag or an entity.
 
-    `result:EMAIL_ADDRESS` is what shows itself as such only in the rows of a result, `result:*` all of that.
+    `result:EMAIL_ADDRESS` is what shows itself as such only in the rows of a result, `result:*` all of that;
+    `literal:…` is what is written into a statement.
 
     >>> Object.parse("Orders"), str(Object.parse("column:lake.sales.orders.Id"))
     (Object(kind='table', schema='main', table='orders', column='', word=''), 'column:sales.orders.id')
@@ -46,9 +48,9 @@ class Object:
             return LAKE
         match = _PREFIX.match(text)
         kind, rest = (match[1].casefold(), text[match.end() :].strip()) if match else ("table", text)
-        if kind == "result" and rest == EVERY:
+        if kind in _SHOWN and rest == EVERY:
             return cls(kind, word=EVERY)
-        if kind in ("tag", "entity", "result"):
+        if kind in ("tag", "entity", *_SHOWN):
             return cls(kind, word=word(rest, upper=kind != "tag"))
         if kind == "table":
             return cls.of(Name.parse(rest, schema))

@@ -61,7 +61,8 @@ class Policies:
             InvalidRequest: the action, its options and the target do not go together.
         """  # fmt: skip
         key, wanted = word(name, what="a policy"), action.strip().casefold()
-        checked = (actions.check_of_result if target.kind == "result" else actions.check)(wanted, options)
+        shown = target.kind in actions.SHOWN_RANKS
+        checked = actions.check_shown(target.kind, wanted, options) if shown else actions.check(wanted, options)
         meant = self._role(role)
         if data_type is not None and not actions.fits(wanted, checked, data_type):
             raise errors.InvalidRequest(
@@ -69,8 +70,8 @@ class Policies:
                 code="policy_type",
                 next_step="Use null, constant with a value of that type, or block.",
             )
-        shown = {"policy": key, "role": meant, "target": str(target), "action": wanted, "options": checked}
-        with self._governance.change("set_policy", self._by, self._query_id, **shown) as db:
+        told = {"policy": key, "role": meant, "target": str(target), "action": wanted, "options": checked}
+        with self._governance.change("set_policy", self._by, self._query_id, **told) as db:
             db.execute(
                 "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                 (key, meant, target.kind, target.schema, target.table, target.column, target.word, wanted,

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 from neurolake import errors
 from neurolake.pii import checks
+from neurolake.sql.text import end_of_comment
 
-__all__ = ["kinds_in", "redacted", "refuse"]
+__all__ = ["Found", "described", "find", "hidden", "refused"]
 
-_LITERAL = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|"(?:[^"]|"")*"|'(?P<text>(?:[^']|'')*)'|\$\$(?P<raw>.*?)\$\$|\b(?P<number>\d{12,19})\b""",
+_PLACE = re.compile(
+    r"""--[^\n]*|/\*|"(?:[^"]|"")*(?:"|\Z)|\b[eE]'(?P<escaped>(?:[^'\\]|\\.|'')*)(?:'|\Z)"""
+    r"""|'(?P<text>(?:[^']|'')*)(?:'|\Z)|(?P<tag>\$\w*\$)(?P<raw>.*?)(?:(?P=tag)|\Z)|\b(?P<number>\d{12,19})\b""",
     re.DOTALL,
 )
-"""A comment or a quoted name, which is passed over, or a literal."""
+"""A comment or a quoted name, which is passed over, or a literal; the last of a broken text may lack its end."""
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|([0-3]?[0-7]{1,2})|(.))", re.DOTALL)
 HIDDEN = "***"
+
+
+class Found(NamedTuple):
+    """A literal that holds personal data: its place in the text, and the kinds."""
+
+    start: int
+    end: int
+    kinds: tuple[str, ...]
 
 
 @cache
@@ -25,11 +38,8 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((entity, re.compile(pattern, re.ASCII | re.IGNORECASE)) for entity, pattern in INSIDE.items())
 
 
-def _kinds(match: re.Match[str]) -> list[str]:
-    if match["number"] is not None:
-        return ["CREDIT_CARD"] if checks.luhn(match["number"]) and match["number"][0] in "23456" else []
-    text = match["text"] if match["text"] is not None else match["raw"]
-    return [] if text is None else [entity for entity, pattern in _patterns() if _holds(entity, pattern, text)]
+def _kinds_of_text(text: str) -> tuple[str, ...]:
+    return tuple(entity for entity, pattern in _patterns() if _holds(entity, pattern, text))
 
 
 def _holds(entity: str, pattern: re.Pattern[str], text: str) -> bool:
@@ -39,41 +49,81 @@ def _holds(entity: str, pattern: re.Pattern[str], text: str) -> bool:
     return any(check is None or check(checks.compact(found[0])) for found in pattern.finditer(text))
 
 
-def kinds_in(text: str) -> list[str]:
-    """The kinds of personal data that the literals of a statement hold.
+def _kinds_of_number(digits: str) -> tuple[str, ...]:
+    return ("CREDIT_CARD",) if checks.luhn(digits) and digits[0] in "23456" else ()
 
-    >>> kinds_in("SELECT * FROM t WHERE mail = 'ann@example.org' AND host = 'c.city'")
-    ['EMAIL_ADDRESS']
-    >>> kinds_in("SELECT 'order 4711', c.city /* not ann@example.org */ FROM t")
-    []
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda at: at[4] or chr(int(at[3], 8) if at[3] else int(at[1] or at[2], 16)), text)
+
+
+def _places(text: str) -> Iterator[tuple[int, int, str | None, str]]:
+    """The literals of a statement in DuckDB's dialect: (start, end, what a text says, the digits of a number)."""
+    position = 0
+    while match := _PLACE.search(text, position):
+        position = match.end()
+        if match[0] == "/*":
+            position = end_of_comment(text, position)
+        elif match["number"] is not None:
+            yield match.start(), position, None, match["number"]
+        elif match["escaped"] is not None:
+            yield match.start(), position, _unescaped(match["escaped"]), ""
+        elif (said := match["text"] if match["text"] is not None else match["raw"]) is not None:
+            yield match.start(), position, said, ""
+
+
+def _foreign_places(text: str, dialect: str) -> Iterator[tuple[int, int, str | None, str]]:
+    """The same in another dialect, where a double quote may begin a text and a backslash may hide its end."""
+    from neurolake.sql.dialects import literals
+
+    if (told := literals(text, dialect)) is None:
+        yield from _places(text)
+        return
+    for start, end, said, number in told:
+        if not number:
+            yield start, end, said, ""
+        elif re.fullmatch(r"\d{12,19}", said):
+            yield start, end, None, said
+
+
+def find(text: str, dialect: str = "duckdb") -> tuple[Found, ...]:
+    """The literals of a statement that hold personal data.
+
+    >>> find("SELECT * FROM t WHERE mail = 'ann@example.org' AND host = 'c.city'")
+    (Found(start=29, end=46, kinds=('EMAIL_ADDRESS',)),)
+    >>> find("SELECT 'order 4711', c.city /* not /* 'ann@example.org' */ '+49 30 1234567' */ FROM t")
+    ()
+    >>> find('SELECT * FROM t WHERE mail = "ann@example.org"', "bigquery")
+    (Found(start=29, end=46, kinds=('EMAIL_ADDRESS',)),)
     """
-    return list(dict.fromkeys(kind for match in _LITERAL.finditer(text) for kind in _kinds(match)))
+    places = _places(text) if dialect == "duckdb" else _foreign_places(text, dialect)
+    found = (
+        Found(start, end, _kinds_of_number(digits) if said is None else _kinds_of_text(said))
+        for start, end, said, digits in places
+        if said or digits
+    )
+    return tuple(one for one in found if one.kinds)
 
 
-def refuse(text: str) -> None:
-    """Refuse a statement whose literals hold personal data.
+def hidden(text: str, found: Iterable[Found]) -> str:
+    """A statement with these literals hidden.
 
-    Raises:
-        InvalidRequest: `literal_personal`; the message names the kinds and not the data.
-    """
-    if kinds := kinds_in(text):
-        raise errors.InvalidRequest(
-            f"The statement holds personal data as a literal: {', '.join(kinds)}.",
-            code="literal_personal",
-            next_step="Bind the value as a parameter.",
-        )
-
-
-def redacted(text: str) -> str:
-    """A statement with the literals that hold personal data hidden.
-
-    >>> redacted("SELECT id FROM t WHERE mail = 'ann@example.org' AND city = 'Graz' AND card = 4111111111111111")
+    >>> asked = "SELECT id FROM t WHERE mail = 'ann@example.org' AND city = 'Graz' AND card = 4111111111111111"
+    >>> hidden(asked, find(asked))
     "SELECT id FROM t WHERE mail = '***' AND city = 'Graz' AND card = ***"
     """
+    kept, position = [], 0
+    for start, end, _ in found:
+        kept += [text[position:start], HIDDEN if text[start].isdigit() else f"'{HIDDEN}'"]
+        position = end
+    return "".join([*kept, text[position:]])
 
-    def hide(match: re.Match[str]) -> str:
-        if not _kinds(match):
-            return match[0]
-        return HIDDEN if match["number"] is not None else f"'{HIDDEN}'"
 
-    return _LITERAL.sub(hide, text)
+def described(kinds: Collection[str]) -> tuple[str, ...]:
+    """What was found, in a sentence."""
+    return (f"The statement holds personal data as a literal: {', '.join(kinds)}.",) if kinds else ()
+
+
+def refused(kinds: Collection[str]) -> errors.InvalidRequest:
+    """Why a statement does not run: `literal_personal`; the message names the kinds and not the data."""
+    return errors.InvalidRequest(*described(kinds), code="literal_personal", next_step="Bind the value as a parameter.")

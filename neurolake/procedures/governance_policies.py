@@ -8,13 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from neurolake import errors
-from neurolake.governance.objects import LAKE, Object
+from neurolake.governance.actions import SHOWN_RANKS
+from neurolake.governance.objects import EVERY, LAKE, Object
 from neurolake.governance.policies import Policies, read_condition, without_attributes
+from neurolake.pii.inside import INSIDE
 from neurolake.procedures import Context, procedure
 from neurolake.procedures.governance import columns_of, read_object, require, row, types_of
 from neurolake.sql.text import Name, quote
 
-_TARGETS = ("lake", "schema", "table", "column", "tag", "entity", "result")
+_TARGETS = ("lake", "schema", "table", "column", "tag", "entity", "result", "literal")
 POLICY = pa.schema(
     [
         pa.field("name", pa.string()),
@@ -45,13 +47,15 @@ def set_policy(
 ) -> pa.Table:
     """Say what a role, or with '*' every role but admin, sees of a column, a table, a tag or an entity.
 
-    On `result:*`, or `result:` and an entity, it says what becomes of personal data that only a result shows.
+    On `result:*`, or `result:` and an entity, it says what becomes of personal data that only a result shows; on
+    `literal:*`, or `literal:` and an entity, of what is written into a statement.
 
     Of the policies that meet a column the most restrictive wins; what a role has of its own on a target replaces what
     it would inherit there. A policy of the same name is replaced.
     """
     policies = _policies(context)
     on = read_object(context, target, _TARGETS)
+    _refuse_unknown_kind(on)
     _require_to_replace(context, policies.target_of(name, "policies"))
     data_type = next(iter(columns_of(context, on).values())) if on.kind == "column" else None
     key, meant, checked = policies.set_policy(name, role, on, action, options, data_type)
@@ -88,6 +92,15 @@ def drop_row_filter(context: Context, name: str) -> pa.Table:
     policies = _policies(context)
     require(context, policies.target_of(name, "row_filters") or LAKE)
     return row(DROPPED, policies.drop(name, "row_filters", "drop_row_filter"))
+
+
+def _refuse_unknown_kind(on: Object) -> None:
+    """A policy on a kind that nothing looks for would never act."""
+    if on.kind in SHOWN_RANKS and on.word not in (EVERY, *INSIDE):
+        raise errors.InvalidRequest(
+            f"{on.word} is nothing that is looked for in {on.kind}s.", code="policy_target",
+            next_step=f"There are: {', '.join(INSIDE)}, and * for all of them.",
+        )  # fmt: skip
 
 
 def _require_to_replace(context: Context, before: Object | None) -> None:

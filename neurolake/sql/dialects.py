@@ -41,6 +41,28 @@ _PARAMETER = "neurolake_parameter_"
 _NUMBERED = re.compile(rf'["`]?{_PARAMETER}(\d+)__["`]?', re.IGNORECASE)
 
 
+def literals(text: str, dialect: str) -> list[tuple[int, int, str, bool]] | None:
+    """The literals of a text in a dialect: (start, end, what it says, whether it is a number); None where none can be
+    told, as in a text that is never closed.
+
+    >>> literals('SELECT "a", 17', "bigquery")
+    [(7, 10, 'a', False), (12, 14, '17', True)]
+    """
+    import sqlglot
+    from sqlglot.errors import TokenError
+    from sqlglot.tokens import TokenType
+
+    try:
+        tokens = sqlglot.tokenize(text, read=dialect)
+    except TokenError:
+        return None
+    return [
+        (token.start, token.end + 1, token.text, token.token_type is TokenType.NUMBER)
+        for token in tokens
+        if token.token_type is TokenType.NUMBER or token.token_type.name.endswith("STRING")
+    ]
+
+
 def transpile(text: str, dialect: str) -> str:
     """Translate one statement, or several.
 

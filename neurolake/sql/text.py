@@ -150,11 +150,12 @@ def without_comments(text: str) -> str:
     while match := _OUTSIDE.search(text, position):
         comment = match[0].startswith(("--", "/*"))
         kept.append(text[position : match.start() if comment else match.end()] + " " * comment)
-        position = _end_of_comment(text, match.end()) if match[0] == "/*" else match.end()
+        position = end_of_comment(text, match.end()) if match[0] == "/*" else match.end()
     return "".join(kept) + text[position:]
 
 
-def _end_of_comment(text: str, position: int) -> int:
+def end_of_comment(text: str, position: int) -> int:
+    """Where a comment ends, others within it too, whose `/*` ends at a position."""
     depth = 1
     while depth:
         match = _NESTED.search(text, position)

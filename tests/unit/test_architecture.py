@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "neurolake.catalog.information",
         "neurolake.catalog.system_governance",
         "neurolake.catalog.visible",
+        "neurolake.procedures.governance_policies",
     ),
     (
         "neurolake.catalog.system",
