@@ -127,7 +127,7 @@ def _judge(kind: Kind, leaf: Leaf, title: Title, share: tuple[float, float], sai
         return None
     against = title.speaks_against() and not said
     if kind.tier is Tier.CHECKED:
-        return _checked(kind, leaf, share[1], said, against)
+        return _checked(kind, leaf, share[1], said, against) if said or not kind.named else None
     if against and kind.entity not in SURE:
         return None
     strict, loose = share

@@ -41,6 +41,9 @@ def load(engine: Engine) -> dict[str, Kind]:
         if named:
             raise _invalid(f"There is no file {path}.") from None
         return {}
+    except (OSError, UnicodeDecodeError) as problem:
+        said = "it is not UTF-8" if isinstance(problem, UnicodeDecodeError) else problem.strerror
+        raise _invalid(f"{path} cannot be read: {said}.") from None
     kinds = parse(text)
     for kind in kinds.values():
         _check_pattern(engine, kind)
@@ -77,20 +80,23 @@ def _kind(entity: str, table: Any) -> Kind:
         raise _invalid(f"{entity} is not the name of an entity.")
     unknown = set(table) - _KEYS
     pattern, names, check = table.get("pattern"), table.get("names", []), table.get("check")
+    named = table.get("name_needed", False)
     if (
         unknown
         or not isinstance(pattern, str)
         or not isinstance(names, list)
+        or not isinstance(named, bool)
         or (check is not None and check not in CHECKS)
     ):
         raise _invalid(f"{entity} takes pattern, names, check ({', '.join(CHECKS)}) and name_needed.")
     spoken = "|".join(str(name).lower() for name in names)
-    tier = Tier.CHECKED if check else Tier.NAMED if table.get("name_needed") else Tier.STRUCTURAL
+    tier = Tier.CHECKED if check else Tier.NAMED if named else Tier.STRUCTURAL
     try:
         re.compile(pattern)
     except re.error:
         raise _invalid(f"The pattern of {entity} is no regular expression.") from None
-    return Kind(entity, tier, pattern, spoken or entity.lower().replace("_", " "), CHECKS.get(check or ""))
+    spoken = spoken or entity.lower().replace("_", " ")
+    return Kind(entity, tier, pattern, spoken, CHECKS.get(check or ""), named=named)
 
 
 def _invalid(message: str) -> errors.InvalidRequest:

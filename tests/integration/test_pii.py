@@ -108,6 +108,44 @@ def test_recognisers_of_ones_own(tmp_path: Path) -> None:
         assert [row["entity"] for row in lake.call("scan_pii", "staff").to_pylist()] == ["EMPLOYEE_ID"]
 
 
+def test_recognisers_as_the_guide_writes_them(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "pii.md").read_text(encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(guide.split("```toml\n", 1)[1].split("```", 1)[0], encoding="utf-8")
+    staff, numbers = [f"E{i:06}" for i in range(100)], [_with_luhn(f"63{i * 7919 + 10**12:013}") for i in range(100)]
+    near = [f"{number[:-1]}{(int(number[-1]) + 1 + i % 8) % 10}" for i, number in enumerate(numbers)]
+    with neurolake.connect(":memory:", pii_recognisers=str(own)) as lake:
+        lake.load("t", {"staff_no": staff, "part": staff, "loyal": numbers, "near": near})
+        found = {row["column_name"]: row["entity"] for row in lake.call("scan_pii", "t").to_pylist()}
+        assert found == {"staff_no": "EMPLOYEE_ID", "loyal": "LOYALTY_NUMBER"}
+        own.write_text(own.read_text().replace('check = "luhn" ', 'name_needed = true\ncheck = "luhn" '))
+        lake.load("u", {"c": numbers, "loyalty_number": numbers})
+        assert lake.call("scan_pii", "u")["column_name"].to_pylist() == ["loyalty_number"]
+
+
+def _with_luhn(digits: str) -> str:
+    """The digits and the one that makes them pass: https://en.wikipedia.org/wiki/Luhn_algorithm."""
+    doubled = [sum(divmod(2 * int(one), 10)) if place % 2 == 0 else int(one) for place, one in enumerate(digits[::-1])]
+    return digits + str(-sum(doubled) % 10)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[EMPLOYEE_ID]\npattern = 'E\xe9'\n", None, b"[A_B]\npattern = 'a'\nname_needed = 'no'"]
+)
+def test_a_file_of_recognisers_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    own = tmp_path / "own.toml"
+    if content is None:
+        own.mkdir()
+    else:
+        own.write_bytes(content)
+    with neurolake.connect(":memory:", pii_recognisers=str(own)) as lake:
+        lake.load("t", people(0, 50))
+        with pytest.raises(errors.InvalidRequest) as problem:
+            lake.call("scan_pii", "t")
+        assert problem.value.code == "recogniser_invalid"
+        assert problem.value.next_step
+
+
 def test_proposed_policies_are_ones_that_set_policy_takes() -> None:
     with neurolake.connect(":memory:") as lake:
         lake.load("people", {"mail": [f"a{i}@example.com" for i in range(50)], "password": ["hunter22"] * 50})

@@ -38,6 +38,7 @@ class Kind:
         bare: a second pattern that counts only where the column's name speaks for it.
         raw: the check takes the cell as it stands.
         types: DuckDB types, beside text, that may hold it.
+        named: true check digits are not enough, the column's name must speak for it, too.
     """
 
     entity: str
@@ -49,3 +50,4 @@ class Kind:
     bare: str = ""
     raw: bool = False
     types: tuple[str, ...] = ("BIGINT", "HUGEINT", "UBIGINT", "INTEGER", "DECIMAL")
+    named: bool = False
