@@ -18,6 +18,9 @@ EVERY_ROLE = "*"
 CONFIDENT_MIN = 0.8
 """A finding below it that nobody has reviewed masks its column until somebody does."""
 
+WITHIN = " in "
+"""Stands in the evidence of a finding in a nested column, before the path."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -32,6 +35,11 @@ class Finding:
     sample_size: int
     detector: str
     status: str = "auto"
+
+    @property
+    def nested(self) -> bool:
+        """Whether it is about a part of the column, which its evidence names, and not about whole cells."""
+        return WITHIN in self.evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ KEYS_VARIABLE: Final = "__neurolake_keys"
 """Holds, by the name of a key, a structure of `i` and `o`, the two padded keys of HMAC-SHA256, and of `n`, a number."""
 
 HIDDEN: Final = "***"
+_ADDRESS: Final = r"[^@]+@[\p{L}\p{N}.-]+\.\p{L}[\p{L}\p{N}-]+"
+"""What stands behind the `@` is shown only where it is a host and nothing else: not the rest of a document."""
 _ENUM: Final = re.compile(r"ENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)\Z")
 _WIDTH_MAX: Final = 1 << 40
@@ -95,7 +97,7 @@ def _partial(options: Mapping[str, Any], column: str, kind: str) -> str:
     if options.get("email"):
         host = _piece(column, "@", -1)
         shown = call("concat", call("left", column, "1"), literal(f"{HIDDEN}@"), host)
-        return _if(f"{call('instr', column, literal('@'))} > 1", shown, column, HIDDEN)
+        return _if(call("regexp_full_match", column, literal(_ADDRESS)), shown, column, HIDDEN)
     first, last = int(options.get("first", 0)), int(options.get("last", 0))
     parts = [literal(HIDDEN)]
     if first:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from neurolake import errors
 from neurolake.governance import actions
 from neurolake.governance.access import ADMIN
-from neurolake.governance.facts import EVERY_ROLE
+from neurolake.governance.facts import EVERY_ROLE, Policy
 from neurolake.governance.gate_functions import OPERATORS, SCALARS
 from neurolake.governance.model import Governance
 from neurolake.governance.objects import Object, word
@@ -60,6 +60,20 @@ class Policies:
         Raises:
             InvalidRequest: the action, its options and the target do not go together.
         """  # fmt: skip
+        policy = self.checked(name, role, target, action, options, data_type)
+        self.set_policies([policy])
+        return policy.name, policy.role, dict(policy.options)
+
+    def checked(
+        self,
+        name: str,
+        role: str,
+        target: Object,
+        action: str,
+        options: Mapping[str, Any] | None,
+        data_type: str | None = None,
+    ) -> Policy:
+        """A policy as it would be kept; see `set_policy`."""
         key, wanted = word(name, what="a policy"), action.strip().casefold()
         shown = target.kind in actions.SHOWN_RANKS
         checked = actions.check_shown(target.kind, wanted, options) if shown else actions.check(wanted, options)
@@ -70,14 +84,29 @@ class Policies:
                 code="policy_type",
                 next_step="Use null, constant with a value of that type, or block.",
             )
-        told = {"policy": key, "role": meant, "target": str(target), "action": wanted, "options": checked}
-        with self._governance.change("set_policy", self._by, self._query_id, **told) as db:
-            db.execute(
+        return Policy(key, meant, target, wanted, checked)
+
+    def set_policies(self, policies: Sequence[Policy]) -> None:
+        """Set policies that were checked, all of them or, where anything fails, none."""
+        if not policies:
+            return
+        shown: list[dict[str, object]] = [
+            {"policy": one.name, "role": one.role, "target": str(one.target), "action": one.action,
+             "options": one.options}
+            for one in policies
+        ]  # fmt: skip
+        governance, now = self._governance, time.time()
+        with governance.change("set_policy", self._by, self._query_id, **shown[0]) as db:
+            for details in shown[1:]:
+                governance.audit.write(db, "set_policy", self._by, self._query_id, governance.version + 1, details)
+            db.executemany(
                 "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                (key, meant, target.kind, target.schema, target.table, target.column, target.word, wanted,
-                 json.dumps(checked), self._by.name, time.time()),
+                [
+                    (one.name, one.role, one.target.kind, one.target.schema, one.target.table, one.target.column,
+                     one.target.word, one.action, json.dumps(one.options), self._by.name, now)
+                    for one in policies
+                ],
             )  # fmt: skip
-        return key, meant, checked
 
     def set_row_filter(self, name: str, role: str, on: Object, condition: str) -> tuple[str, str]:
         """Set a row filter, in place of one of the same name; its name and role as they are kept.

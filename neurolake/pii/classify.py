@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neurolake._duckdb import Cursor
+from neurolake.governance.facts import WITHIN
 from neurolake.pii import people, presidio, shapes
 from neurolake.pii.kinds import KINDS, Kind, Tier
 from neurolake.pii.names import Title, read
@@ -213,7 +214,7 @@ def _confirmed(found: Verdict) -> Verdict:
 
 def placed(found: Verdict) -> Verdict:
     """The verdict as it is recorded: no surer than may be, its evidence with the place in a nested column."""
-    place = f" in {found.leaf.path}" if found.leaf.nested else ""
+    place = f"{WITHIN}{found.leaf.path}" if found.leaf.nested else ""
     return replace(
         found,
         confidence=round(min(0.99, found.confidence), 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ class Pii:
         return self._lake.call("pii_findings", table_name=table)
 
     def protect(self, table: str, *, apply: bool = False) -> pa.Table:
-        """The policies proposed for a table; with `apply` they hold from now on, for every role but admin."""
-        proposed = self._lake.call("propose_policies", table)
-        for row in proposed.to_pylist() if apply else ():
-            options = json.loads(row["options"]) or None
-            self._lake.call("set_policy", row["name"], row["role"], row["target"], row["action"], options)
-        return proposed
+        """The policies proposed for a table; with `apply` they hold from now on, for every role but admin.
+
+        Raises:
+            InvalidRequest: `not_scanned`: nobody has looked at the table.
+        """
+        return self._lake.call("propose_policies", table, apply=apply)

@@ -127,6 +127,6 @@ def _collect(value: Any, path: str, found: dict[str, list[Any]], depth: int) -> 
     elif isinstance(value, list | tuple):
         if depth < DEPTH_MAX:
             for inner in value:
-                _collect(inner, path, found, depth + 1)
+                _collect(inner, f"{path.removesuffix('[]')}[]", found, depth + 1)
     elif value is not None and (path in found or len(found) < LEAVES_MAX):
         found.setdefault(path, []).append(value)

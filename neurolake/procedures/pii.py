@@ -10,11 +10,12 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.governance.facts import Finding
 from neurolake.governance.objects import LAKE, Object
+from neurolake.governance.policies import Policies
 from neurolake.identifiers import fold
 from neurolake.pii import masks
 from neurolake.procedures import Context, procedure
 from neurolake.procedures.governance import require, types_of
-from neurolake.sql.text import Name
+from neurolake.sql.text import Name, literal
 
 FINDINGS = pa.schema([
     ("table_name", pa.string()), ("column_name", pa.string()), ("entity", pa.string()),
@@ -113,29 +114,45 @@ def redact_deep(context: Context, table_name: str, destination: str, columns: Se
 
 
 @procedure(PROPOSED, per_object=True)
-def propose_policies(context: Context, table_name: str) -> pa.Table:
+def propose_policies(context: Context, table_name: str, apply: bool = False) -> pa.Table:
     """Propose a policy for each column of a table in which a scan has found something: what `set_policy` takes.
 
-    Nothing is changed. `neurolake pii protect` shows the same, and sets the policies with --apply.
+    With `apply` they hold from now on, all of them or none. `neurolake pii protect` shows the same, and sets the
+    policies with --apply.
     """
     name = Name.parse(table_name, context.session.schema)
     require(context, Object.of(name))
-    types = types_of(context, name)
-    by_column: dict[str, list[Finding]] = {}
-    spelt = {fold(column): column for column in types}
-    for one in context.engine.governance.classification.findings(name):
-        if (column := spelt.get(fold(one.column))) is not None:
-            by_column.setdefault(column, []).append(one)
+    types, known = types_of(context, name), context.engine.access.facts(name)
+    if not known.scans and not known.findings:
+        raise errors.InvalidRequest(
+            f"Nothing is known of the columns of {name}: it was not scanned for personal data, or has no rows yet.",
+            code="not_scanned",
+            next_step=f"CALL neurolake.scan_pii({literal(str(name))}), or say by set_pii what they hold.",
+        )
+    found = {column: [*known.findings.get(fold(column), ())] for column in types}
+    proposed = masks.propose(name, found, types)
+    if apply:
+        _set(context, proposed, {Object.of(name, column): kind for column, kind in types.items()})
     return pa.Table.from_pylist(
         [
             {
-                "name": p.name, "role": p.role, "target": p.target, "action": p.action,
+                "name": p.name, "role": p.role, "target": str(p.target), "action": p.action,
                 "options": json.dumps(dict(p.options)), "entity": p.entity, "confidence": p.confidence,
             }
-            for p in masks.propose(str(name), by_column, types)
+            for p in proposed
         ],
         schema=PROPOSED,
     )  # fmt: skip
+
+
+def _set(context: Context, proposed: Sequence[masks.Proposal], types: Mapping[Object, str]) -> None:
+    policies = Policies(context.engine.governance, context.principal, context.query_id)
+    for one in proposed:
+        if (before := policies.target_of(one.name, "policies")) is not None:
+            require(context, before)
+    policies.set_policies(
+        [policies.checked(p.name, p.role, p.target, p.action, p.options, types[p.target]) for p in proposed]
+    )
 
 
 def _wanted(context: Context, table_name: str | None) -> list[Name]:

@@ -170,7 +170,7 @@ def test_proposed_policies_are_ones_that_set_policy_takes() -> None:
         lake.call("scan_pii", "people")
         proposed = lake.call("propose_policies", "people").to_pylist()
         assert {row["target"]: row["action"] for row in proposed} == {
-            "column:people.mail": "partial", "column:people.password": "block"
+            "column:main.people.mail": "partial", "column:main.people.password": "block"
         }  # fmt: skip
 
 
