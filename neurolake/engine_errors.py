@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 
-from neurolake import errors
+from neurolake import errors, urls
 
 logger = logging.getLogger("neurolake")
 
@@ -101,6 +101,7 @@ def restarted() -> errors.Unavailable:
 
 
 def _named(kinds: list[str], text: str) -> errors.NeuroLakeError:
+    text = urls.hidden(text)
     if "FatalException" in kinds or _FATAL.search(text):
         logger.error("fatal engine error: %s", text)
         return restarted()

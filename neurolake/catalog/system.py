@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from neurolake import errors
+from neurolake import errors, urls
 from neurolake.catalog import system_backups as backups
 from neurolake.catalog import system_governance as governed
 from neurolake.catalog import system_snapshots as recorded
@@ -84,7 +84,7 @@ def sources(context: Context) -> pa.Table:
     access, principal = context.engine.access, context.principal
     rows = []
     for s in context.engine.catalog.sources.values():
-        lies: tuple[str | None, str | None] = (s.location, json.dumps(s.options))
+        lies: tuple[str | None, str | None] = (urls.hidden(s.location), urls.hidden(json.dumps(s.options)))
         if not principal.is_admin:
             if not access.sees(principal, s.name):
                 continue

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from neurolake import errors, observe, procedures
+from neurolake import errors, observe, procedures, urls
 from neurolake._duckdb import CATALOG, Cursor, Instance, Parsed
 from neurolake.activity import Activities, Activity, Feed
 from neurolake.backup.runs import Runs
@@ -274,7 +274,7 @@ class Engine:
             request.query_id or new_query_id(),
             request.session.principal,
             request.client,
-            statements.cautious(seen.text, procedures.secretive()),
+            urls.hidden(statements.cautious(seen.text, procedures.secretive())),
             time.perf_counter() + timeout_s if timeout_s else None,
             alive,
         )

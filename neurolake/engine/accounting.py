@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from neurolake import errors
+from neurolake import errors, urls
 from neurolake.activity import Activity
 from neurolake.engine import result_checks
 from neurolake.governance.gate_errors import told
@@ -31,6 +31,9 @@ def failed(engine: Engine, activity: Activity, error: BaseException) -> None:
 
 def account(engine: Engine, activity: Activity, problem: BaseException | None) -> None:
     """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
+    if isinstance(problem, errors.NeuroLakeError) and urls.HIDDEN in activity.text:
+        # The engine quotes a stretch of the statement, which may begin within what is hidden.
+        problem.message = urls.hidden(problem.message.split("\n\nLINE ", 1)[0])
     with engine.activities.ending(activity):
         if activity.personal or activity.literals or not activity.principal.is_admin:
             _audit(engine, activity, problem)

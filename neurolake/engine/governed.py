@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from neurolake import errors, observe
+from neurolake import errors, observe, urls
 from neurolake._duckdb import Binding
 from neurolake.activity import Activity
 from neurolake.catalog import system, visible
@@ -447,7 +447,7 @@ def explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     if analyze:
         raise gate.denied("EXPLAIN ANALYZE", code="statement_denied")
     inner = plan(engine, evolve(draft.request, text=text, translated=True), activity)
-    rows = [("neurolake_sql", text.strip()), *explained(inner)]
+    rows = [("neurolake_sql", urls.hidden(text.strip())), *explained(inner)]
     table = pa.table(list(zip(*rows, strict=True)), schema=planning.EXPLANATION)
     key = f"_{RESERVED_SCHEMA}_{secrets.token_hex(6)}"
     return evolve(

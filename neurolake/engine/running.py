@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from neurolake import errors, procedures
+from neurolake import errors, procedures, urls
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.catalog import Event
@@ -361,7 +361,7 @@ def _call(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Res
     if any(value is statements.Unbound for value in (*call.positional, *call.named.values())):
         raise errors.InvalidRequest("A parameter of the call has no value.", code="parameter_missing")
     arguments: Mapping[str, Any] = procedures.bind(found, call.positional, call.named)
-    activity.text = shown  # not before: in a call that does not fit, a secret may stand anywhere
+    activity.text = urls.hidden(shown)  # not before: in a call that does not fit, a secret may stand anywhere
     context = procedures.Context(engine, plan.request.session, activity.query_id)
     return table_result(engine, plan, activity, finish, found.function(context, **arguments))
 
@@ -376,7 +376,8 @@ def _explain(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> 
         ("neurolake_rules", ", ".join(inner.rules) or "none"),
         ("neurolake_sources", ", ".join(inner.sources) or "none"),
     ]
-    table = pa.table(list(zip(*rows, strict=True)), schema=planning.EXPLANATION)
+    shown = [(key, urls.hidden(text)) for key, text in rows]
+    table = pa.table(list(zip(*shown, strict=True)), schema=planning.EXPLANATION)
     return table_result(engine, plan, activity, finish, table)
 
 

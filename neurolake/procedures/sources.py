@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from neurolake import urls
 from neurolake.catalog import Source
 from neurolake.procedures import Context, procedure
 from neurolake.sources import relation
@@ -57,7 +58,7 @@ def register(
         {
             "name": [str(full)],
             "format": [source.format],
-            "location": [source.location],
+            "location": [urls.hidden(source.location)],
             "columns": [len(columns)],
         },
         schema=REGISTERED,

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from urllib.parse import urlsplit, urlunsplit
 
-from neurolake import errors
+from neurolake import errors, urls
 
 KEPT = 1000
 """How many errors are remembered; an older one comes out as the engine's text."""
@@ -28,7 +28,7 @@ def shown(location: str) -> str:
     ('https://host/x.parquet', 's3://lake/50%.csv?')
     """
     if not location.lower().startswith(("http://", "https://")):
-        return location
+        return urls.hidden(location)
     parts = urlsplit(location)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

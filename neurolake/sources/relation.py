@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neurolake import errors
+from neurolake.sources import failures
 from neurolake.sql.text import literal
 
 FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -124,7 +125,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 def _untold(location: str) -> str:
     raise errors.InvalidRequest(
-        f"The format of {location} cannot be told from its name.",
+        f"The format of {failures.shown(location)} cannot be told from its name.",
         code="format_unknown",
         next_step="Say it: register(name, location, format => 'parquet').",
     )
@@ -138,7 +139,7 @@ def _refuse_outside(location: str, allowed: Sequence[str]) -> None:
         if location == base or location.startswith(base.rstrip("/") + "/"):
             return
     raise errors.AccessDenied(
-        f"{location} lies outside the locations this lake may read.",
+        f"{failures.shown(location)} lies outside the locations this lake may read.",
         code="location_not_allowed",
         next_step="Add it to allowed_locations in neurolake.toml and start again.",
     )

@@ -24,7 +24,7 @@ IMPORT_CPU_S_MAX = 0.3
 # From the ground up. A module may import from the layers below its own, and from its own package.
 # The longest name that fits counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("neurolake.errors", "neurolake.arrays", "neurolake.identifiers"),
+    ("neurolake.errors", "neurolake.arrays", "neurolake.identifiers", "neurolake.urls"),
     (
         "neurolake.engine_errors",
         "neurolake.interrupts",
