@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from neurolake import errors
 from neurolake._duckdb import Cursor
+from neurolake.governance.ruling import Decided
 from neurolake.query import Principal
 
 POLL_S = 0.05
@@ -102,8 +103,8 @@ class Activity:
     session: object = None
     feed: Feed | None = None
     """Whose statement it is; the session may end before it."""
-    ruling: Any = None
-    """What was decided about it, for a governed role."""
+    decided: Decided = field(default_factory=Decided)
+    """What was decided about it, or about the step of it that is under way."""
     personal: dict[str, set[str]] = field(default_factory=dict)
     """The kinds of personal data that its rows turned out to hold, by column."""
     literals: tuple[str, ...] = ()

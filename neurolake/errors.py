@@ -24,7 +24,7 @@ A message says what happened, its `code` is stable, and `next_step` says what to
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 __all__ = [
     "AccessDenied",
@@ -146,6 +146,13 @@ class AccessDenied(NeuroLakeError):
     """The principal may not do this."""
 
     code = "access_denied"
+    about: tuple[tuple[str, str], ...] = ()
+    """What was closed, each a schema and a name: for the audit log alone, since a view may hide it from the caller."""
+
+    def on(self, *names: tuple[str, str]) -> Self:
+        """The same error, which knows what it is about."""
+        self.about = names
+        return self
 
 
 class LoginFailed(AccessDenied):

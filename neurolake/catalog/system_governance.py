@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neurolake.governance.access import DERIVED
+from neurolake.governance.actions import ABSENT
 from neurolake.identifiers import fold
 from neurolake.sql.text import Name
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TIME = pa.timestamp("us", tz="UTC")
 _NAMES = pa.list_(pa.string())
+_OF_RELATIONS = frozenset(("columns", "denied", "filters", "policies", "tables"))
 
 COLUMNS = pa.schema([
     ("table_schema", pa.string()), ("table_name", pa.string()), ("column_name", pa.string()),
@@ -167,16 +169,26 @@ def audit(context: Context) -> list[Row]:
     engine, principal = context.engine, context.principal
     if engine.access.may(principal, "admin"):
         return engine.governance.audit.rows(None)
-    return [(*row[:8], _without_absent(row[8]), row[9]) for row in engine.governance.audit.rows(principal.name)]
+    return [(*row[:8], *_for_its_user(*row[8:])) for row in engine.governance.audit.rows(principal.name)]
 
 
-def _without_absent(details: str) -> str:
-    """The details of a record for the user that it is about: columns that were absent are not named."""
-    if '"absent"' not in details:
-        return details
-    found = json.loads(details)
-    found["columns"] = {name: action for name, action in found.get("columns", {}).items() if action != "absent"}
-    return json.dumps(found, separators=(",", ":"))
+def _for_its_user(details: str, hashed: str) -> tuple[str, str | None]:
+    """The details of a record for the user that it is about: columns that were absent are not named.
+
+    Of a statement that has failed no relation is: it may have failed by one that is hidden, or not there. Where
+    anything may be left away, so is the hash: names could be tried out on it.
+    """
+    found: dict[str, Any] = json.loads(details)
+    columns = found.get("columns", {})
+    if "error" in found:
+        told = {key: value for key, value in found.items() if key not in _OF_RELATIONS}
+        return json.dumps(told, separators=(",", ":")), None
+    told = dict(found)
+    for key in {"columns", "policies"} & told.keys():
+        told[key] = {name: value for name, value in told[key].items() if columns.get(name) != ABSENT}
+    if told == found:
+        return details, hashed
+    return json.dumps(told, separators=(",", ":")), None
 
 
 class _Open:

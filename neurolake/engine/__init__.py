@@ -40,6 +40,7 @@ from neurolake.governance.gate_errors import told
 from neurolake.governance.gate_keys import Keys
 from neurolake.governance.logins import Logins
 from neurolake.governance.model import Governance
+from neurolake.governance.ruling import Decided
 from neurolake.governance.tables import changes_tables
 from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import Users
@@ -186,7 +187,9 @@ class Engine:
         def run() -> int:
             if plan.kind is not Kind.WRITE:
                 raise errors.NotSupported("Only a write can be run for many sets of parameters.")
-            return bulk.run(self, self._fresh(plan, evolve(request, values=None), activity), activity, rows)
+            fresh = self._fresh(plan, evolve(request, values=None), activity)
+            accounting.note(activity, fresh)
+            return bulk.run(self, fresh, activity, rows)
 
         changed = self._told(activity, run)
         self.account(activity, None)
@@ -198,13 +201,15 @@ class Engine:
         activity.feed = feed
 
         def run() -> int | pa.Table:
-            if activity.principal.is_admin:
-                return running.change(self, plan, activity, work)
-            from neurolake.engine import governed_writes
+            loading = plan
+            if not activity.principal.is_admin:
+                from neurolake.engine import governed_writes
 
-            return turns.begun(lambda: running.change(self, governed_writes.load(self, plan), activity, work))
+                loading = governed_writes.load(self, plan, activity)
+            accounting.note(activity, loading, verb="LOAD")
+            return running.change(self, loading, activity, work)
 
-        loaded = self._told(activity, run)
+        loaded = self._told(activity, lambda: turns.begun(run))
         assert isinstance(loaded, int)
         self.account(activity, None)
         return loaded
@@ -213,6 +218,7 @@ class Engine:
         """Plan under a statement that is in flight already; a text planned before under the same state is reused."""
         if request.asker is not request.session.principal:
             request = evolve(request, asker=request.session.principal)
+        activity.decided = Decided(request.principal, self.governance.version, request.text)
         literal_checks.refuse(activity)
         key = self._plan_key(request)
         if key is not None and (known := self._plans.get(key)) is not None:
@@ -362,14 +368,18 @@ class Engine:
 
     # The catalog's questions
 
-    def refuse_taken(self, name: Name) -> None:
-        """Refuse a name that a managed table or view has."""
+    def is_managed(self, name: Name) -> bool:
+        """Whether a managed table or view has this name; it takes as long where none has."""
         sql = (
             f"SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND {folded_sql('table_schema')} = ? "
             f"AND {folded_sql('table_name')} = ?"
         )
         folded = name.fold()
-        if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
+        return bool(self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])))
+
+    def refuse_taken(self, name: Name) -> None:
+        """Refuse a name that a managed table or view has."""
+        if self.is_managed(name):
             raise errors.AlreadyExists(f"A table named {name} exists already.", next_step="Choose another name.")
 
     def describe_source(self, source: Source) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from neurolake.governance import gate, tables, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.gate_marks import marked
+from neurolake.governance.ruling import NOTHING, Ruling
 from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.procedures import Context
@@ -52,23 +52,6 @@ _FILTERED = frozenset(
 _CLOSED_SCHEMAS = frozenset((OUTBOX_SCHEMA, RESERVED_SCHEMA, "pg_catalog"))
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What was decided about a statement: each relation it reads, and under which version of the policies."""
-
-    version: int
-    tables: Mapping[Name, TableDecision]
-
-    def masked(self) -> dict[str, str]:
-        """The columns that are masked or absent, and how, for the audit log."""
-        return {
-            f"{name}.{column.column}": column.action
-            for name, decision in self.tables.items()
-            for column in decision.columns
-            if column.action != "allow"
-        }
-
-
 def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
     """Take a governed request through every stage."""
     draft = Plan(request, request.text, engine.versions(request.session, request.principal), ruling=NOTHING)
@@ -76,12 +59,10 @@ def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
         for stage in (planning.parse, bind):
             with observe.stage(stage.__name__, request.query_id):
                 draft = stage(engine, draft, activity)
+                activity.decided.verb = activity.decided.verb or draft.verb  # not that of an inner statement
     except RecursionError:
         raise gate.denied("a statement that nests so deep") from None
     return draft
-
-
-NOTHING = Ruling(0, {})
 
 
 def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
@@ -92,7 +73,9 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
     if kind in (Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK, Kind.SCRIPT):
         return planning.bind(engine, draft, activity)
     if kind in (Kind.SET, Kind.CALL):
-        return planning.authorise(engine, planning.bind(engine, draft, activity), activity)
+        draft = planning.bind(engine, draft, activity)
+        activity.decided.procedure = draft.detail[0].name if kind is Kind.CALL else ""
+        return planning.authorise(engine, draft, activity)
     if kind is Kind.EXPLAIN:
         return explain(engine, draft, activity)
     from neurolake.engine import governed_ddl, governed_writes
@@ -177,6 +160,7 @@ class Relations:
         self._activity = activity
         self._principal = draft.request.principal
         self._session = draft.request.session
+        activity.decided.ruling = self.ruling()
         from neurolake.engine.governed_views import Expansion
 
         self.views = Expansion(self, engine, draft, activity)
@@ -205,7 +189,7 @@ class Relations:
         wanted = self.name_of(path)
         if (make := system.lookup(wanted)) is not None:
             if fold(wanted.table) not in _FILTERED:
-                raise gate.denied(f"neurolake.{wanted.table}", code="relation_denied")
+                raise gate.denied(f"neurolake.{wanted.table}", code="relation_denied").on(wanted)
             return self._lend(make(Context(self._engine, self._session, self._draft.request.query_id)))
         if fold(wanted.schema) == "information_schema":
             return self._lend(visible.information(self._engine, self._session, wanted.table))
@@ -230,7 +214,7 @@ class Relations:
 
     def _view(self, name: Name) -> Path:
         if not self.access.sees(self._principal, name):
-            raise unknown(str(name), self._principal.role)
+            raise unknown(str(name), self._principal.role).on(name)
         if (text := self.views.text_of(name)) is not None:
             return self.views.path(name, text)
         sql, columns = self.described(name)
@@ -260,7 +244,7 @@ class Relations:
                 raise errors.Unavailable(
                     f"{name} is being changed.", code="table_changing", next_step="Run the statement again."
                 ) from None
-            raise closed(str(name), self._principal.role, decision.reason) from None
+            raise closed(str(name), self._principal.role, decision.reason).on(name) from None
         self._engine.views.keys.need(view.scopes)
         return self.secured(view.text, view.types)
 
@@ -301,7 +285,7 @@ class Relations:
             self.sources.append(source.name)
             return relation.reader(source.location, source.format, source.options), dict(source.columns)
         if fold(name.schema) in _CLOSED_SCHEMAS:
-            raise unknown(str(name), self._principal.role)
+            raise unknown(str(name), self._principal.role).on(name)
         if self._session.in_transaction() and self._is_another(name.fold()):
             raise errors.Unavailable(
                 f"{name} is another table than when the transaction began, or was renamed in it, or its rows were "
@@ -314,7 +298,7 @@ class Relations:
         except errors.NeuroLakeError as problem:
             if isinstance(problem, errors.Stopped | errors.Unavailable):
                 raise
-            raise unknown(str(name), self._principal.role) from None
+            raise unknown(str(name), self._principal.role).on(name) from None
 
     def _is_another(self, name: Name) -> bool:
         """Whether the transaction may see rows under a folded name that what is known of the name is not about."""
@@ -334,7 +318,7 @@ class Relations:
         """The condition that every visible row fulfils, with the caller's attributes in it; None for all rows."""
         if not decision.filters:
             return None
-        joined = " AND ".join(f"({condition}\n)" for condition in decision.filters)
+        joined = " AND ".join(f"({one.condition}\n)" for one in decision.filters)
         if "timezone" in self._session.settings and _in_zone(joined, columns):
             raise errors.AccessDenied(
                 "A row filter of the table may depend on the time zone, which this session has set.",

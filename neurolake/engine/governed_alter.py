@@ -95,7 +95,7 @@ def _of_the_lake(engine: Engine, draft: Plan, relations: governed.Relations, nam
     """
     principal = draft.request.principal
     if name.fold() in engine.catalog.sources or not engine.access.may(principal, "create", Object.of(name)):
-        raise governed_ddl.no_privilege("create", str(name), principal.role)
+        raise governed_ddl.no_privilege("create", name, principal.role)
     sql, columns = relations.described(name)
     decision = relations.decide(name, columns)
     hidden = any(

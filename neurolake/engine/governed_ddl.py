@@ -10,6 +10,7 @@ from neurolake.activity import Activity
 from neurolake.engine import gating, governed, governed_views, planning
 from neurolake.governance import gate
 from neurolake.governance.objects import Object
+from neurolake.governance.ruling import Ruling
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
@@ -77,7 +78,7 @@ def _create(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str
         relations = governed.Relations(engine, draft, activity)
         select = gating.mapped(engine, match["query"], relations, draft.request.session.schema).text
         text = f"{head} AS {select}"
-    ruling = governed.Ruling(engine.access.version, {}) if relations is None else relations.ruling()
+    ruling = Ruling(engine.access.version, {}) if relations is None else relations.ruling()
     there = bool(match["missing"]) and fold(name) in draft.request.session.temporary
     made = fold(name) if match["temporary"] and not there else None  # what is there stays what it was
     draft = evolve(draft, text=text, relations={} if relations is None else relations.lent, ruling=ruling, detail=made)
@@ -109,7 +110,7 @@ def may_make(engine: Engine, draft: Plan, name: Name) -> None:
         AlreadyExists: a source has the name.
     """
     if not engine.access.may(draft.request.principal, "create", Object.of(name)):
-        raise no_privilege("create", str(name), draft.request.principal.role)
+        raise no_privilege("create", name, draft.request.principal.role)
     if name.fold() in engine.catalog.sources:
         raise errors.AlreadyExists(f"A source named {name} exists already.", next_step="Choose another name.")
 
@@ -196,19 +197,19 @@ def _drop(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str])
     else:
         name = lake_name(parts, session)
         if not engine.access.may(principal, "create", Object.of(name)):
-            raise no_privilege("create", str(name), principal.role)
+            raise no_privilege("create", name, principal.role)
         sql = name.sql()
     draft = evolve(
         draft, text=f"DROP {match['kind'].upper()} {'IF EXISTS ' * bool(match['exists'])}{sql}",
-        home=draft.home or temporary is not None, ruling=governed.Ruling(engine.access.version, {}),
+        home=draft.home or temporary is not None, ruling=Ruling(engine.access.version, {}),
     )  # fmt: skip
     return planning.described(draft, planning.bound(draft, activity))
 
 
-def no_privilege(privilege: str, name: str, role: str) -> errors.AccessDenied:
+def no_privilege(privilege: str, name: Name, role: str) -> errors.AccessDenied:
     """The answer to a write that the role may not do, whether there is such a table or not."""
     return errors.AccessDenied(
         f"The role {role or '(none)'} does not have the privilege {privilege} on {name}.",
         code="privilege_missing",
         next_step=f"Ask an administrator: CALL neurolake.grant('{privilege}', …).",
-    )
+    ).on(name)

@@ -12,6 +12,7 @@ from neurolake.activity import Activity
 from neurolake.engine import governed
 from neurolake.governance.actions import ABSENT
 from neurolake.governance.objects import Object
+from neurolake.governance.ruling import Ruling
 from neurolake.identifiers import fold
 from neurolake.query import Principal, Request
 from neurolake.sql.text import Name
@@ -98,11 +99,12 @@ def _asked(engine: Engine, session: Session, role: str | None, user_name: str | 
     return dataclasses.replace(own, role=role.casefold(), is_admin=False)
 
 
-def _decided(ruling: governed.Ruling, *, whole: bool) -> Iterator[tuple[Any, ...]]:
+def _decided(ruling: Ruling, *, whole: bool) -> Iterator[tuple[Any, ...]]:
     """Names of columns that are not there for a role, and the conditions of row filters, are for administrators."""
     for name, decision in ruling.tables.items():
         for column in decision.columns:
             if whole or column.action != ABSENT:
                 yield name.schema, name.table, column.column, column.action, column.policy, column.reason
-        for condition in decision.filters:
-            yield name.schema, name.table, None, "row_filter", None, condition if whole else "its rows are filtered"
+        for one in decision.filters:
+            why = one.condition if whole else "its rows are filtered"
+            yield name.schema, name.table, None, "row_filter", one.name, why

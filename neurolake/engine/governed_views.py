@@ -160,8 +160,9 @@ class Expansion:
         try:
             select, tree, *_ = gating.mapped(self._engine, text, relations, DEFAULT_SCHEMA)
             path = relations.secured(select, "")
-        except errors.AccessDenied:
-            raise _unreadable(name, "it reads what the role may not read, or what is not there any more") from None
+        except errors.AccessDenied as problem:
+            why = "it reads what the role may not read, or what is not there any more"
+            raise _unreadable(name, why).on(name, *problem.about) from None
         seen = planning.bound(evolve(self._draft, text=f"SELECT * FROM {'.'.join(path)}"), self._activity)
         columns = dict(zip(seen.names, seen.types, strict=True))
         marked = marked_columns(seen.names, tree, relations.shown)

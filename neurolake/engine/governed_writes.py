@@ -14,6 +14,7 @@ from neurolake.governance import clauses, gate, merges, writes
 from neurolake.governance.access import TableDecision
 from neurolake.governance.masks import keys_of
 from neurolake.governance.objects import Object
+from neurolake.governance.ruling import Decided, Ruling
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
 from neurolake.loading import Load
@@ -106,7 +107,7 @@ class _Target(governed.Relations):
             return
         self.sql = self.name.sql()
         if fold(self.name.schema) == RESERVED_SCHEMA or not self._may_write(write):
-            raise no_privilege("write", str(self.name), self._principal.role)
+            raise no_privilege("write", self.name, self._principal.role)
         if self.name.fold() in engine.catalog.sources:
             raise errors.NotSupported(
                 f"{self.name} is a registered source, and read-only.",
@@ -141,13 +142,14 @@ class _Target(governed.Relations):
 # Loads
 
 
-def load(engine: Engine, plan: Plan) -> Plan:
+def load(engine: Engine, plan: Plan, activity: Activity) -> Plan:
     """A load that the session's role may do, ready to run.
 
     Raises:
         AccessDenied: it may not.
     """
     session, wanted = plan.request.session, plan.detail
+    activity.decided = Decided(session.principal, engine.governance.version, verb="LOAD")
     versions = engine.versions(session)
     if not isinstance(wanted, Load) or wanted.columns is None:
         raise gate.denied("files of the server as what is loaded", code="statement_denied")
@@ -160,29 +162,31 @@ def load(engine: Engine, plan: Plan) -> Plan:
         made = fold(wanted.target.table)
         if made in session.temporary:
             governed.check_temporary(session, engine.access.version, wanted.target.table)
-        return evolve(plan, ruling=governed.Ruling(engine.access.version, {}), detail=made, versions=versions)
-    decision = _checked(engine, session, wanted)
-    decided = {} if decision is None else {wanted.target.fold(): decision}
-    return evolve(plan, ruling=governed.Ruling(engine.access.version, decided), detail=None, versions=versions)
+        return evolve(plan, ruling=Ruling(engine.access.version, {}), detail=made, versions=versions)
+    activity.decided.text = " ".join(wanted.columns)
+    decided: dict[Name, TableDecision] = {}
+    ruling = activity.decided.ruling = Ruling(engine.access.version, decided)
+    _check(engine, session, wanted, decided)
+    return evolve(plan, ruling=ruling, detail=None, versions=versions)
 
 
-def _checked(engine: Engine, session: Session, wanted: Load) -> TableDecision | None:
+def _check(engine: Engine, session: Session, wanted: Load, decided: dict[Name, TableDecision]) -> None:
+    """Refuse a load that the role may not do; what is decided about its target is put down first."""
     principal, target = session.principal, wanted.target
     types = _types(engine, session, target)
     makes = wanted.mode in ("create", "replace") or (wanted.mode == "create_append" and types is None)
     for privilege in (["create"] if makes else []) + (["write"] if not makes or types is not None else []):
         if not engine.access.may(principal, privilege, Object.of(target)):
-            raise no_privilege(privilege, str(target), principal.role)
+            raise no_privilege(privilege, target, principal.role)
     if makes or types is None:
-        return None
-    decision = engine.access.decide(principal, target, types)
+        return
+    decision = decided[target.fold()] = engine.access.decide(principal, target, types)
     if wanted.mode == "upsert" and not clauses.sees_whole(decision):
         raise gate.denied("upsert into a table that it does not see as it is", code="write_denied")
     seen = {fold(name) for name in writes.writable(decision)}
     for name in wanted.columns or ():
         if fold(name) not in seen:
             raise gate.denied(f"the column {name} in this load", code="column_denied")
-    return decision
 
 
 def _types(engine: Engine, session: Session, name: Name) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ from neurolake import errors, procedures, urls
 from neurolake._duckdb import Cursor
 from neurolake.activity import Activity
 from neurolake.catalog import Event
-from neurolake.engine import own_functions, planning, result_checks, turns
+from neurolake.engine import accounting, own_functions, planning, result_checks, turns
 from neurolake.governance import tables
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
@@ -37,8 +37,7 @@ def settled(engine: Engine, activity: Activity, plan: Callable[[], Plan]) -> Res
 def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
     """Run a plan. The result must be closed, by reading it to its end or otherwise."""
     activity.phase = "running"
-    if plan.ruling is not None:
-        activity.ruling = plan.ruling
+    accounting.note(activity, plan)
     return _RUN[plan.kind](engine, plan, activity, finish)
 
 
@@ -386,15 +385,11 @@ def _script(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     for text in first:
         activity.check()
         step = engine.plan_within(evolve(plan.request, text=text, values=None, translated=True), activity)
-        with execute(engine, step, activity, _unaccounted) as result:
+        with execute(engine, step, activity, partial(accounting.step, engine)) as result:
             for _ in result:
                 activity.rows_out = activity.bytes_out = 0
     step = engine.plan_within(evolve(plan.request, text=last, translated=True), activity)
     return execute(engine, step, activity, finish)
-
-
-def _unaccounted(activity: Activity, problem: BaseException | None) -> None:
-    """A step of a script is no statement of its own: the script is accounted as one."""
 
 
 _RUN: Mapping[Kind, Callable[[Any, Plan, Activity, Finish], Result]] = {

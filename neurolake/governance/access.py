@@ -14,7 +14,7 @@ from typing import Any
 
 from neurolake.catalog.store import Store
 from neurolake.governance import actions, facts
-from neurolake.governance.facts import EVERY_ROLE, Facts, Finding, Policy
+from neurolake.governance.facts import EVERY_ROLE, Facts, Finding, Policy, RowFilter
 from neurolake.governance.objects import EVERY, LAKE, Object
 from neurolake.identifiers import fold
 from neurolake.query import Principal
@@ -61,7 +61,7 @@ class TableDecision:
 
     privileges: frozenset[str]
     columns: tuple[ColumnDecision, ...]
-    filters: tuple[str, ...]
+    filters: tuple[RowFilter, ...]
     reason: str
 
 
@@ -211,7 +211,7 @@ class Access:
         decided = tuple(
             self._column(met, known, column, kind, readable=readable, seen=seen) for column, kind in columns.items()
         )
-        filters = tuple(one.condition for one in _own_first(known.filters, roles))
+        filters = tuple(_own_first(known.filters, roles))
         return TableDecision(privileges, decided, filters, _why(principal, privileges, decided))
 
     def shown_policy(self, principal: Principal, place: str, kind: str) -> Policy | None:

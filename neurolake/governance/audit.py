@@ -88,21 +88,25 @@ class Audit:
         if store.gap:
             self.record("gap", Principal("", ""), "")
 
-    def record(self, event: str, principal: Principal, query_id: str, **details: object) -> None:
+    def record(
+        self, event: str, principal: Principal, query_id: str, *, under: int | None = None, **details: object
+    ) -> None:
         """Write one record; it is safe, by its class of durability, when this returns.
 
         Args:
             event: `login`, `decision`, `grant` …
             principal: who did it.
             query_id: the statement it belongs to; '' for none.
+            under: the policy version it was decided under; None for the one that holds now.
             details: names, actions and counts. Never a value of the data, never a secret.
         """
+        version = self._version() if under is None else under
         if event not in _EVENTS_OF_ACCESS:
             with self._store.durable() as db:
-                self.write(db, event, principal, query_id, self._version(), details)
+                self.write(db, event, principal, query_id, version, details)
             return
         with self._lock:
-            row = _chained(ACCESS, self._number + 1, self._hash, event, principal, query_id, self._version(), details)
+            row = _chained(ACCESS, self._number + 1, self._hash, event, principal, query_id, version, details)
             self._number, self._hash = row[1], row[-1]  # first: a record that finds the disk full waits in memory
             self._journal.append(row)
         if self._synchronous:

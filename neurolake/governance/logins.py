@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from neurolake import errors
 from neurolake.governance import tokens as pat
@@ -238,7 +238,7 @@ class Logins:
 
     def _done(self, login: Login, address: str) -> Login:
         self._metrics.login(login.method, "done")
-        about = {"method": login.method, "credential": login.credential, "address": address}
+        about: dict[str, Any] = {"method": login.method, "credential": login.credential, "address": address}
         self._governance.audit.record("login", login.principal, "", **about)
         return login
 
@@ -253,7 +253,12 @@ class Logins:
         held = 0 if event == "login_locked" or (known and code not in HASTY) else self._sparing.take()
         if held is None:
             return
-        about = {"method": method, "address": address, "code": code, **({"not_recorded": held} if held else {})}
+        about: dict[str, Any] = {
+            "method": method,
+            "address": address,
+            "code": code,
+            **({"not_recorded": held} if held else {}),
+        }
         logger.warning("%s: user %r, by %s, from %s: %s", event, known, method, address or "an unknown address", code)
         self._governance.audit.record(event, Principal(known, ""), "", **about)
 
