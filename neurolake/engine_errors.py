@@ -68,6 +68,10 @@ _PREFIXES = {
 
 _HEAD = re.compile(r"^[A-Za-z]+(?: [A-Za-z]+)* Error: ")
 _FATAL = re.compile(r"database has been invalidated", re.IGNORECASE)
+_FRAME = re.compile(r"([\w.-]+\([\w.]*\+0x[0-9a-f]+\)) \[0x[0-9a-f]+\]$", re.MULTILINE)
+"""A line of the stack trace that the engine appends to the message of an internal error."""
+_DAMAGE = re.compile(r"corrupt (?:WAL|database) file: [\w ,-]+", re.IGNORECASE)
+"""What the engine says of a damaged file of its own: kinds of blocks, places and checksums."""
 
 
 def translate(error: BaseException, recover: Recover | None) -> errors.NeuroLakeError:
@@ -103,13 +107,20 @@ def restarted() -> errors.Unavailable:
 def _named(kinds: list[str], text: str) -> errors.NeuroLakeError:
     text = urls.hidden(text)
     if "FatalException" in kinds or _FATAL.search(text):
-        logger.error("fatal engine error: %s", text)
+        _log("fatal engine error", kinds, text)
         return restarted()
     kind = next((kind for kind in kinds if kind in _KINDS), None)
     if kind is None or "InternalException" in kinds:
-        logger.error("engine error: %s", text)
+        _log("engine error", kinds, text)
         return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")
     return _shaped(kind, _HEAD.sub("", text.split("\n\nStack Trace", 1)[0]).strip())
+
+
+def _log(what: str, kinds: list[str], text: str) -> None:
+    """Log what kind of error it is and where the engine met it. Its words may quote rows and keys: none but those
+    about damaged files are kept."""
+    kind, damage = next(iter(kinds), "of no known kind"), _DAMAGE.findall(text)
+    logger.error("%s: %s", what, "\n  at ".join([": ".join([kind, *damage]), *_FRAME.findall(text)]))
 
 
 def _shaped(kind: str, message: str) -> errors.NeuroLakeError:

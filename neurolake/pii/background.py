@@ -80,7 +80,7 @@ class Background:
                 self.add(name, OWNER.name)
         except errors.NeuroLakeError as problem:
             if not self._closed:
-                logger.warning("what is not scanned for personal data yet could not be listed: %s", problem)
+                logger.warning("what is not scanned for personal data yet could not be listed: %s", problem.code)
 
     def _unscanned(self) -> list[Name]:
         """Tables, views and sources with a column nobody has looked at; not views as open as what they read."""
@@ -186,7 +186,7 @@ class Background:
                     continue
             except errors.NeuroLakeError as problem:
                 if not self._closed:
-                    logger.warning("whether %s has new files could not be told: %s", name, problem)
+                    logger.warning("whether %s has new files could not be told: %s", name, problem.code)
                 continue
             with self._changed:
                 self._due.setdefault(name, _Due(time.monotonic(), source.registered_by, only_new=True))
@@ -238,7 +238,8 @@ class Background:
             with self._changed:  # what stands there now was not looked at
                 self._due.setdefault(name, due._replace(at=time.monotonic() + 1 + took_s))
         elif problem is not None:
-            logger.warning("%s was not scanned for personal data in the background: %s", name, problem)
+            why = problem.code  # the message may quote a row; `scan_pii` tells it to who may hear it
+            logger.warning("%s was not scanned for personal data in the background: %s", name, why)
         if problem is None and not self.waits(name):
             self._forget(name)
 

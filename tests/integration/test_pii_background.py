@@ -14,6 +14,7 @@ import pytest
 
 import neurolake
 from flight.service import Service
+from neurolake import errors
 from neurolake.config import load
 from neurolake.home import Home
 from neurolake.lake import EmbeddedLake
@@ -162,6 +163,24 @@ def test_a_set_that_cannot_be_listed_is_named_and_does_not_end_the_thread(
         until(lambda: "one was not scanned" in caplog.text)
         pq.write_table(pa.table(mails()), tmp_path / "two" / "2.parquet")
         until(lambda: known(lake, "two") == ("EMAIL_ADDRESS", "scanned"))
+
+
+@pytest.mark.parametrize("when", ["made", "background"])
+def test_the_log_has_no_row_that_a_scan_fails_at(tmp_path: Path, when: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("id,mail\n1,u1@example.com\n")
+    options = {"columns": {"id": "INTEGER", "mail": "VARCHAR"}, "header": True}
+    with lake_of(tmp_path / "lake", pii_scan="off") as lake:
+        lake.register("people", file, options=options)
+    file.write_text("id,mail\nx7,ada@example.com\n")
+    with lake_of(tmp_path / "lake", pii_scan=when) as lake:
+        if when == "made":
+            lake.sql("CREATE VIEW seen AS SELECT * FROM people").close()
+        until(lambda: "was not scanned for personal data" in caplog.text)
+        with pytest.raises(errors.NeuroLakeError, match="x7,ada"):  # who asks for it is told
+            lake.call("scan_pii", "people")
+    assert "ada" not in caplog.text
+    assert "x7" not in caplog.text
 
 
 def test_or_never() -> None:

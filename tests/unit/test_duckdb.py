@@ -271,10 +271,33 @@ class TestTranslate:
         problem = translate(duckdb.BinderException("Binder Error: what\n\nStack Trace:\n\n0 duckdb::X"), None)
         assert problem.message == "what"
 
-    def test_an_internal_errors_words_stay_in_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
-        problem = translate(duckdb.InternalException("INTERNAL Error: assertion at /build/x.cpp:7"), None)
-        assert "x.cpp" not in str(problem)
-        assert "x.cpp" in caplog.text
+    @pytest.mark.parametrize("kind", [duckdb.InternalException, duckdb.FatalException])
+    def test_the_log_has_the_place_of_an_internal_error_and_none_of_its_words(
+        self, kind: type[duckdb.Error], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        text = (
+            'INTERNAL Error: Duplicate key "mail: ada@example.org", Original Line: 7,ada\n\nStack Trace:\n\n'
+            "/opt/lib/_duckdb.so(_ZN6duckdb9ExceptionC2E+0x4b) [0x7f2a1b41e56b]\npython(_start+0x21) [0x562f9b102081]\n"
+            "\nThis error signals an assertion failure within DuckDB."
+        )
+        problem = translate(kind(text), None)
+        assert "ada" not in caplog.text + str(problem)
+        assert f"{kind.__name__}\n  at _duckdb.so(_ZN6duckdb9ExceptionC2E+0x4b)\n  at python(_start" in caplog.text
+
+    def test_the_log_says_where_a_file_is_damaged(self, caplog: pytest.LogCaptureFixture) -> None:
+        translate(
+            duckdb.Error('Failure while replaying WAL file "x": Corrupt WAL file: entry at byte position 7'), None
+        )
+        assert "engine error: Error: Corrupt WAL file: entry at byte position 7" in caplog.text
+
+    def test_the_log_has_the_place_of_a_real_one(self, instance: Instance, caplog: pytest.LogCaptureFixture) -> None:
+        cursor = instance.cursor()
+        lowest = cursor.table("SELECT (-170141183460469231731687303715884105728)::HUGEINT AS h, 'ada' AS name")
+        cursor.attach("lowest", lowest)
+        with pytest.raises(errors.NeuroLakeError):
+            cursor.rows("SELECT h::VARCHAR FROM lowest")
+        assert "engine error: InternalException" in caplog.text
+        assert "HUGEINT" not in caplog.text
 
     def test_a_file_systems_own_error_comes_first(self) -> None:
         ours = errors.SourceFailed("The bucket is not there.", code="bucket_missing")
