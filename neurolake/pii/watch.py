@@ -31,8 +31,8 @@ def after_writes(engine: Engine, events: Iterable[Event]) -> None:
     """Look at the tables of committed writes: new ones and those with a column nobody has looked at; others later."""
     for event in events:
         for name in names(event.object):
-            if event.verb in ROWS and engine.background.waits(name):
-                continue
+            if event.verb in ROWS and engine.settings.pii_scan != "made" and engine.background.waits(name):
+                continue  # it is looked at soon, with these rows
             made = event.verb in MAKING and name not in engine.catalog.views  # which are as open as what they read
             if made or (event.verb in WRITING and _is_open(engine, name)):
                 look(engine, name, event.user_name, event.query_id)
@@ -46,6 +46,7 @@ def look(engine: Engine, name: Name, user_name: str, query_id: str) -> None:
         engine.background.add(name, user_name)
     elif engine.settings.pii_scan == "made":
         _scan(engine, name, user_name, query_id)
+        engine.background.later(name, user_name)  # a sample does not show what only few rows hold
 
 
 def _scan(engine: Engine, name: Name, user_name: str, query_id: str) -> None:

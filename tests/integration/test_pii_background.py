@@ -80,6 +80,15 @@ def test_every_row_of_text_is_looked_at() -> None:
         )
 
 
+def test_a_table_scanned_while_it_is_made_has_all_its_rows_looked_at_later() -> None:
+    rows = 50_000
+    text = f"CASE i WHEN {rows - 5000} THEN 'write to ann.b@example.org today' ELSE 'nothing of note in row ' || i END"
+    with lake_of(":memory:", pii_scan="made", pii_rescan_s=0.2) as lake:
+        lake.sql(f"CREATE TABLE notes AS SELECT {text} AS c FROM range({rows}) r(i)").close()
+        assert known(lake, "notes") == (None, "scanned")
+        until(lambda: known(lake, "notes") == ("FREE_TEXT", "scanned"))
+
+
 def test_so_is_every_row_of_files_of_different_columns(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
