@@ -76,12 +76,18 @@ class Lake:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of this thread in the block are one transaction: committed at its end, or rolled back."""
+        """All statements of this thread in the block are one transaction: committed at its end, or rolled back.
+
+        What the block raises comes out as it is, with a note where the ROLLBACK failed, too: the session may be lost.
+        """
         self._execute("BEGIN")
         try:
             yield
-        except BaseException:
-            self._execute("ROLLBACK")
+        except BaseException as error:
+            try:
+                self._execute("ROLLBACK")
+            except errors.NeuroLakeError as problem:
+                error.add_note(f"The ROLLBACK failed: {problem}")
             raise
         self._execute("COMMIT")
 

@@ -8,6 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -312,15 +313,21 @@ class Result:
         return pa.Table.from_batches(list(self), self.schema)
 
     def df(self) -> pandas.DataFrame:
-        """All rows as a pandas data frame."""
+        """All rows as a pandas data frame.
+
+        Raises:
+            NotSupported: `library_missing`: pandas is not installed. No row has been read.
+        """
+        _library("pandas")
         return self.arrow().to_pandas()
 
     def pl(self) -> polars.DataFrame:
-        """All rows as a polars data frame."""
-        import polars
+        """All rows as a polars data frame.
 
-        frame = polars.from_arrow(self.arrow())
-        assert isinstance(frame, polars.DataFrame)
+        Raises:
+            NotSupported: `library_missing`: polars is not installed. No row has been read.
+        """
+        frame: polars.DataFrame = _library("polars").from_arrow(self.arrow())
         return frame
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -369,6 +376,19 @@ def _end_stream(stream: Stream, activity: Activity, finish: Finish, problem: Bas
         stream.close()
     finally:
         finish(activity, problem)
+
+
+def _library(name: str) -> Any:
+    """A library that is installed on demand, asked for before a row is read: a result is read once."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise errors.NotSupported(
+            f"{name} is not installed here; the result can still be read.", code="library_missing",
+            next_step=f"pip install 'neurolake[{name}]', or take it as .arrow() or .fetchall().",
+        ) from None  # fmt: skip
 
 
 def _tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:

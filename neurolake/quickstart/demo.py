@@ -104,15 +104,16 @@ Then connect as {login}:
 
    Notebook    import neurolake
                lake = neurolake.connect("{uri}", user="admin", password="{password}")
-               lake.sql("SELECT * FROM orders LIMIT 5").df()          # or .pl(), .arrow()
+               lake.sql("SELECT * FROM orders LIMIT 5").arrow()       # or .df(), .pl()
 
    ADBC        import adbc_driver_flightsql.dbapi as flightsql
                connection = flightsql.connect("{uri}", db_kwargs={{"username": "admin", "password": "{password}"}})
    pandas      pandas.read_sql("SELECT * FROM orders LIMIT 5", connection)
    polars      polars.read_database("SELECT * FROM orders LIMIT 5", connection)
+               (.df() and .pl(), pandas and polars are extras: pip install 'neurolake[pandas,polars]')
 
-   BI tools    Flight SQL over JDBC: jdbc:arrow-flight-sql://127.0.0.1:{PORT}?useEncryption=false&user=admin
-               or ADBC: driver adbc_driver_flightsql, uri {uri}
+   BI tools    ADBC: driver adbc_driver_flightsql, uri {uri}
+               or Flight SQL over JDBC, untested: jdbc:arrow-flight-sql://127.0.0.1:{PORT}?useEncryption=false&user=admin
 
 Without a server, from Python or the command line:
 

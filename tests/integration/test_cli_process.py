@@ -113,8 +113,14 @@ def test_quickstart_says_what_it_did_and_what_came_back(demo: tuple[Path, str]) 
         "restored",
     ):
         assert expected in said
-    for way in ("neurolake.connect(", "pandas.read_sql(", "polars.read_database(", "jdbc:arrow-flight-sql://"):
+    for way in (
+        "neurolake.connect(",
+        "pandas.read_sql(",
+        "polars.read_database(",
+        "untested: jdbc:arrow-flight-sql://",
+    ):
         assert way in said
+    assert "extras: pip install 'neurolake[pandas,polars]'" in said
 
 
 def test_quickstart_leaves_a_lake_that_serve_opens_with_the_password_it_printed(demo: tuple[Path, str]) -> None:

@@ -126,6 +126,20 @@ def test_a_transaction_whose_session_is_over_is_not_begun_anew(service: Service,
     assert lake.sql("FROM t").fetchall() == []
 
 
+def test_a_lost_session_does_not_hide_why_a_block_was_left(service: Service, lake: neurolake.Lake) -> None:
+    def fail() -> None:
+        with lake.transaction():
+            lake.sql("CREATE TABLE halves (a INTEGER)").close()
+            for session in list(service.sessions._by_token.values()):
+                service.sessions.close(session)
+            raise KeyError("the user's own")
+
+    with pytest.raises(KeyError, match="the user's own") as caught:
+        fail()
+    assert "The ROLLBACK failed: " in caught.value.__notes__[0]
+    assert "halves" not in lake.tables()
+
+
 def test_a_lake_outlives_a_restart_of_its_server(tmp_path: Path) -> None:
     first = serve(tmp_path / "lake")
     with connect(first) as lake:

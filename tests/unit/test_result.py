@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,18 @@ class TestForms:
         assert pa.RecordBatchReader.from_stream(lake.sql(sql)).read_all().num_rows == 3
         assert [batch.num_rows for batch in lake.sql(sql)] == [3]
         assert lake.sql(sql).columns == ["n", "s"]
+
+    @pytest.mark.parametrize(("library", "take"), [("pandas", Result.df), ("polars", Result.pl)])
+    def test_a_library_that_is_not_installed_costs_no_row(
+        self, lake: neurolake.Lake, monkeypatch: pytest.MonkeyPatch, library: str, take: Callable[[Result], object]
+    ) -> None:
+        monkeypatch.setitem(sys.modules, library, None)
+        result = lake.sql("SELECT 42 AS n")
+        with pytest.raises(errors.NotSupported) as caught:
+            take(result)
+        assert caught.value.code == "library_missing"
+        assert f"pip install 'neurolake[{library}]'" in str(caught.value.next_step)
+        assert result.fetchall() == [(42,)]
 
     def test_one_row_at_a_time(self, lake: neurolake.Lake) -> None:
         result = lake.sql("FROM range(3)")

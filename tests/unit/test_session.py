@@ -44,6 +44,20 @@ class TestThreads:
             found = list(pool.map(work, range(1, 65)))
         assert found == [-(-100_000 // number) for number in range(1, 65)]
 
+    def test_a_lost_transaction_does_not_hide_why_a_block_was_left(self, lake: EmbeddedLake) -> None:
+        def fail() -> None:
+            with lake.transaction():
+                lake.sql("CREATE TABLE halves (a INTEGER)").close()
+                lake.engine.instance.reopen(lake.engine.instance.generation)
+                raise KeyError("the user's own")
+
+        with pytest.raises(KeyError, match="the user's own") as caught:
+            fail()
+        assert "transaction_lost" in caught.value.__notes__[0]
+        with lake.transaction():
+            lake.sql("CREATE TABLE halves (a INTEGER)").close()
+        assert lake.tables() == ["halves"]
+
     def test_writers_side_by_side(self, lake: EmbeddedLake) -> None:
         lake.sql("CREATE TABLE t (n BIGINT)")
         with ThreadPoolExecutor(8) as pool:
