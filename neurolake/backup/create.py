@@ -17,7 +17,7 @@ from neurolake.backup.external import with_external
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Manifest, TableEntry, new_id
-from neurolake.backup.metadata import read_metadata
+from neurolake.backup.metadata import read_mask_keys, read_metadata
 from neurolake.backup.queries import with_history
 from neurolake.backup.writing import PART_ROWS, Writer, threads_of
 from neurolake.sql.text import Name
@@ -135,6 +135,7 @@ def _within(
         sources=tuple(sources), metadata=metadata,
         left_out=() if kind == "data" or tables else definitions.left_out, bytes_new=writer.bytes_new,
         number=next_number(engine.store, mine, repository.whole()),
+        mask_keys=read_mask_keys(engine.store) if kind == "full" and not tables else {},
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake._duckdb import DUCKDB_VERSION, InstanceOptions
 from neurolake.backup.manifest import Manifest, TableEntry
+from neurolake.backup.metadata import read_mask_keys
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.restore import Restoring, fetch_all
 from neurolake.backup.runs import FAILED, Outcome
@@ -189,6 +190,9 @@ def _objects(other: Engine, session: Session, manifest: Manifest, check: Callabl
             fewer = count < len(kept)
             problem = f"{count} rows came back where {len(kept)} were taken" if fewer else None
             yield Drilled(table, "metadata", None, PROBLEM if fewer else PASSED, problem)
+    if manifest.mask_keys:
+        problem = None if read_mask_keys(other.store) == manifest.mask_keys else "other keys came back than were taken"
+        yield Drilled("mask keys", "metadata", None, PROBLEM if problem else PASSED, problem)
 
 
 def _view(other: Engine, session: Session, name: Name) -> Drilled:

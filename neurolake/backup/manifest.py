@@ -33,13 +33,15 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """The newest that this release reads. What an older one can say is written as that."""
 FOLDED = 3
 """From which on names are folded as the engine does, which makes a difference only beyond ASCII."""
 
 WITH_HISTORY = 4
 """With the query history."""
+WITH_MASK_KEYS = 5
+"""With the keys of masks."""
 
 _ID = re.compile(r"\d{8}t\d{6}_[0-9a-f]{6}\Z")
 
@@ -188,6 +190,7 @@ class Manifest:
             done to which column and why; None for a snapshot of the data itself.
         external: copies of the files that its sources read, if they were asked for.
         history: the query history as one more table, if it was asked for.
+        mask_keys: the secrets behind tokens and shifted dates, in a full snapshot of the lake that is sealed.
     """
 
     snapshot_id: str
@@ -207,6 +210,7 @@ class Manifest:
     masked: Mapping[str, Any] | None = None
     external: tuple[External, ...] = ()
     history: tuple[TableEntry, ...] = ()
+    mask_keys: Mapping[str, Any] = field(default_factory=dict, repr=False)
     format: int = 1
 
     @property
@@ -270,7 +274,7 @@ def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
 def write(manifest: Manifest) -> bytes:
     """The manifest as it is stored."""
     content = dataclasses.asdict(manifest)
-    later = {key: content.pop(key) for key in ("masked", "external", "history")}
+    later = {key: content.pop(key) for key in ("masked", "external", "history", "mask_keys")}
     said = {key: value for key, value in later.items() if value}
     if said:
         content |= said | {"format": 2}
@@ -278,6 +282,8 @@ def write(manifest: Manifest) -> bytes:
         content["format"] = FOLDED
     if manifest.history:
         content["format"] = WITH_HISTORY
+    if manifest.mask_keys:
+        content["format"] = WITH_MASK_KEYS
     return _rendered(content | {"digest": _digest(content)})
 
 

@@ -1,7 +1,8 @@
 """The lake's metadata in a snapshot: tables of the catalog, without secrets.
 
-Only what is named here is kept. Passwords, tokens and keys are not, so a restored user needs a new password; what was
-found by a scan is not taken as scanned again, so that a restored table is under the same rule as any new one.
+Only what is named here is kept. Passwords and tokens are not, so a restored user needs a new password; what was found
+by a scan is not taken as scanned again, so that a restored table is under the same rule as any new one. The keys of
+masks are kept apart, for snapshots that are sealed: without them all tokens and shifted dates would be others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurolake.catalog.store import Store
 
-__all__ = ["KEPT", "read_metadata", "write_metadata"]
+__all__ = ["KEPT", "read_mask_keys", "read_metadata", "write_mask_keys", "write_metadata"]
 
 KEPT = (
     "users", "roles", "role_inherits", "user_roles", "user_attributes", "grants", "policies", "row_filters", "tags",
@@ -47,6 +48,17 @@ def write_metadata(store: Store, metadata: Metadata) -> None:
                 db.execute(
                     f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", [row[n] for n in names]
                 )
+
+
+def read_mask_keys(store: Store) -> dict[str, Any]:
+    """The secrets behind tokens and shifted dates, of every version; nothing where no mask has needed one."""
+    return dict(store.rows("SELECT name, value FROM facts WHERE name GLOB 'mask_key_*'"))
+
+
+def write_mask_keys(store: Store, keys: Mapping[str, Any]) -> None:
+    """Bring the secrets into the metadata of a new home."""
+    with store.durable() as db:
+        db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", keys.items())
 
 
 def _columns(store: Store, table: str) -> list[str]:

@@ -14,7 +14,7 @@ from neurolake._duckdb import Cursor, Instance, InstanceOptions
 from neurolake.activity import Steps
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import FOLDED, Manifest
-from neurolake.backup.metadata import write_metadata
+from neurolake.backup.metadata import write_mask_keys, write_metadata
 from neurolake.backup.queries import bring_history
 from neurolake.backup.restore import Restored, Restoring, in_transaction, restore_into
 from neurolake.catalog import Catalog, Source
@@ -121,6 +121,7 @@ def _instance(home: Home, options: InstanceOptions) -> Instance:
 
 def _bring_metadata(manifest: Manifest, store: Store, catalog: Catalog, cursor: Cursor, done: Restored) -> None:
     write_metadata(store, manifest.metadata)
+    write_mask_keys(store, manifest.mask_keys)
     for content in manifest.sources:
         source = source_of(content)
         catalog.add(source)

@@ -13,6 +13,7 @@ ends early leaves files that no manifest names: the next run finds them by their
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import secrets
@@ -29,7 +30,7 @@ from neurolake.backup.faults import reached
 from neurolake.backup.heads import Heads
 from neurolake.backup.manifest import External, Manifest, Part, in_order
 from neurolake.backup.presence import AT_WORK, has_ended, own_note
-from neurolake.backup.sealed import SEALED, needs_key
+from neurolake.backup.sealed import SEALED, SealedFiles, needs_key
 
 __all__ = ["Files", "Repository", "file_key"]
 
@@ -173,7 +174,12 @@ class Repository:
         return in_order(found)
 
     def publish(self, manifest: Manifest) -> None:
-        """Write the manifest, when all its files are there: from now on the snapshot exists."""
+        """Write the manifest, when all its files are there: from now on the snapshot exists.
+
+        The keys of masks go along only where it is sealed.
+        """
+        if not isinstance(self.files, SealedFiles):
+            manifest = dataclasses.replace(manifest, mask_keys={})
         self.files.settle()
         self.heads.add(manifest.lake_id, manifest.snapshot_id)
         reached("create.before_manifest")

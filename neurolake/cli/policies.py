@@ -170,6 +170,19 @@ def explain(
         print_rows(lake.call("explain_policy", sql, role, user_name, about), as_json)
 
 
+@policy.command(cls=Command, name="rotate-key")
+@on_a_lake
+def rotate_key(target: Target, as_json: bool) -> None:
+    """Make a new secret behind tokens and shifted dates; those made before do not match any more.
+
+    \b
+      neurolake policy rotate-key
+    """
+    with target.open() as lake:
+        row = lake.call("rotate_mask_key").to_pylist()[0]
+    answer(f"Tokens and shifted dates are made with version {row['version']} of the key.", row, as_json)
+
+
 @catalog.command(cls=Command)
 @click.argument("table", required=False)
 @on_a_lake

@@ -9,11 +9,16 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from neurolake import errors
 from neurolake.catalog.store import Store
 from neurolake.governance.masks import KEYS_VARIABLE, key_name
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256, to which HMAC pads its key."""
@@ -58,11 +63,17 @@ class Keys:
             self._scopes |= scopes
             self.count += 1
 
-    def rotate(self) -> int:
-        """Make a new secret, durably; the version it has."""
+    def rotate(self, change: Callable[[int], AbstractContextManager[Connection]]) -> int:
+        """Make a new secret in one transaction with what records it; the version it has.
+
+        Args:
+            change: the durable change that a version is part of.
+        """
         with self._lock:
-            version = self._make(self.version + 1)
-            self.count += 1
+            version = self.version + 1
+            with change(version) as db:
+                _make(db, version)
+                self.count += 1  # before what was planned under the old one is planned again
         return version
 
     def statement(self) -> str | None:
@@ -91,20 +102,24 @@ class Keys:
         )
 
     def _secret(self) -> bytes:
-        version = self.version or self._make(1)
+        version = self.version
+        if not version:
+            version = 1
+            with self._store.durable() as db:
+                _make(db, version)
         found = self._store.fact(f"mask_key_{version}")
         if not isinstance(found, str) or len(found) != 64:
             raise errors.HomeProblem(
                 f"Version {version} of the mask key is missing from the metadata; masks that need it cannot be made.",
                 code="mask_key_missing",
-                next_step="Restore system.sqlite from a snapshot, or rotate the key.",
+                next_step="Make a new key (CALL neurolake.rotate_mask_key(), by an administrator): tokens and shifted "
+                "dates are others from then on. To keep them, restore a sealed snapshot into a new lake.",
             )
         return bytes.fromhex(found)
 
-    def _make(self, version: int) -> int:
-        with self._store.durable() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO facts VALUES (?, ?), ('mask_key_version', ?)",
-                (f"mask_key_{version}", secrets.token_hex(32), version),
-            )
-        return version
+
+def _make(db: Connection, version: int) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO facts VALUES (?, ?), ('mask_key_version', ?)",
+        (f"mask_key_{version}", secrets.token_hex(32), version),
+    )

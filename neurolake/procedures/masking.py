@@ -16,7 +16,9 @@ def rotate_mask_key(context: Context) -> pa.Table:
     Tokens made before and after do not match, and no statement shows the old ones again. The old secret stays in the
     metadata file.
     """
-    version = context.engine.views.keys.rotate()
-    with context.engine.governance.change("rotate_mask_key", context.principal, context.query_id, version=version):
-        pass  # the record, and a policy version under which everything is planned again
+    version = context.engine.views.keys.rotate(
+        lambda made: context.engine.governance.change(
+            "rotate_mask_key", context.principal, context.query_id, version=made
+        )
+    )
     return pa.table({"version": [version]}, schema=ROTATED)

@@ -126,6 +126,7 @@ def show_snapshot(context: Context, id: str, repository: str | None = None) -> p
     rows += [(str(name), "copies", None, len(sizes), sum(sizes)) for name, sizes in _copies(manifest).items()]
     rows += [(str(t.full_name), "history", t.rows, len(t.parts), t.bytes) for t in manifest.history]
     rows += [(name, "metadata", len(kept), None, None) for name, kept in manifest.metadata.items() if kept]
+    rows += [("mask keys", "metadata", None, None, None)] * bool(manifest.mask_keys)
     return table(rows, SHOWN)
 
 

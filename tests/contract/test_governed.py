@@ -195,6 +195,28 @@ class TestChanges:
         assert set(after).isdisjoint(before)
         assert admin("SELECT count(*) FROM neurolake.audit WHERE event = 'rotate_mask_key'") == [(1,)]
 
+    def test_a_new_key_and_its_record_are_there_together_or_not_at_all(self, service: Service, ann: Run) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'token')")
+        before = ann("SELECT name FROM people ORDER BY id")
+        with service.engine.store.durable() as db:
+            db.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+        assert code_of(admin, "CALL neurolake.rotate_mask_key()") == "disk_full"
+        assert ann("SELECT name FROM people ORDER BY id") == before
+        with service.engine.store.durable() as db:
+            db.execute("DROP TRIGGER full")
+        assert admin("CALL neurolake.rotate_mask_key()") == [(2,)]
+
+    def test_without_its_key_nothing_is_shown(self, service: Service, ann: Run) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_policy('name', 'analyst', 'column:people.name', 'token')")
+        service.engine.store.set_fact("mask_key_version", 7)  # of which there is no secret
+        assert code_of(ann, "SELECT name FROM people") == "mask_key_missing"
+        assert code_of(ann, "SELECT count(*) FROM people WHERE name LIKE 'tok%'") == "mask_key_missing"
+        assert ann("SELECT count(*) FROM orders") == [(20,)]
+        assert admin("CALL neurolake.rotate_mask_key()") == [(8,)]
+        assert {len(token) for (token,) in ann("SELECT name FROM people")} == {36}
+
     def test_for_tickets_and_prepared_statements_too(self, service: Service) -> None:
         wire = Wire(f"grpc://127.0.0.1:{service.port}", "ann", ANN)
         info = wire.info(command("CommandStatementQuery", query="SELECT name FROM people WHERE id = 1"))

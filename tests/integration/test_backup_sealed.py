@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,15 @@ def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakes]:
 
 def rows(lake: neurolake.Lake, sql: str) -> list[tuple[Any, ...]]:
     return lake.sql(sql).fetchall()
+
+
+def seen(lake: neurolake.Lake, sql: str) -> list[tuple[Any, ...]]:
+    """What the role analyst sees."""
+    lake.sql("SET ROLE analyst").close()
+    try:
+        return rows(lake, sql)
+    finally:
+        lake.sql("RESET ROLE").close()
 
 
 def code_of(lake: neurolake.Lake, procedure: str, *values: object, **named: object) -> str:
@@ -165,6 +176,41 @@ def test_tampering_is_found(lakes: Lakes, tmp_path: Path) -> None:
         a.write_bytes(b.read_bytes())
         lake.backups.create(reuse=False)
         assert state() == {"whole"}
+
+
+def test_the_secret_behind_tokens_goes_along_and_leaves_no_trace_in_plain_ones(lakes: Lakes, tmp_path: Path) -> None:
+    tokens = "SELECT s FROM few ORDER BY s"
+    with lakes.under("OLD") as lake:
+        for call in (
+            "create_role('analyst')", "grant('read', 'few', 'analyst')", "set_pii('few', null, 'confirmed')",
+            "set_policy('tokens', 'analyst', 'column:few.s', 'token')",
+        ):  # fmt: skip
+            lake.sql(f"CALL neurolake.{call}").close()
+        before = seen(lake, tokens)
+        lake.sql("CALL neurolake.rotate_mask_key()").close()
+        after = seen(lake, tokens)
+        assert after != before
+        snapshot = lake.backups.create()
+        few, schema = lake.backups.create(["few"]), lake.backups.create(kind="schema")
+        held = [[row["object"] for row in lake.backups.show(one)].count("mask keys") for one in (snapshot, few, schema)]
+        assert held == [1, 0, 0]
+        assert [d["state"] for d in lake.backups.drill(snapshot) if d["object"] == "mask keys"] == ["passed"]
+        lake.backups.restore(snapshot, to=tmp_path / "same")
+    with lakes.under() as lake:
+        plain = lake.backups.at(tmp_path / "plain")
+        plain.restore(plain.create(), to=tmp_path / "other")
+    with closing(sqlite3.connect(lakes.path / "system.sqlite")) as db:
+        secrets_of_it = [
+            value.encode() for (value,) in db.execute("SELECT value FROM facts WHERE name GLOB 'mask_key_?'")
+        ]
+    assert len(secrets_of_it) == 2
+    assert all(
+        one not in f.read_bytes() for one in secrets_of_it for f in (tmp_path / "plain").rglob("*") if f.is_file()
+    )
+    for name, expected in (("same", True), ("other", False)):
+        with neurolake.connect(tmp_path / name) as restored:
+            restored.call("set_pii", "few", None, "confirmed")
+            assert (seen(restored, tokens) == after) is expected
 
 
 def test_without_the_right_key(lakes: Lakes) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pytest
 
+from neurolake import errors
 from neurolake.catalog.store import Store
 from neurolake.governance import masks
 from neurolake.governance.actions import check
@@ -123,8 +126,23 @@ class TestTokens:
         store = Store(None)
         keys = Keys(store)
         before = keys.derive("lake")
-        assert keys.rotate() == 2
+        assert keys.rotate(lambda version: store.durable()) == 2
         assert keys.derive("lake") != before
+
+    def test_a_rotation_that_cannot_be_recorded_has_not_happened(self) -> None:
+        store = Store(None)
+        keys = Keys(store)
+        before = keys.derive("lake")
+
+        @contextmanager
+        def full(version: int) -> Iterator[sqlite3.Connection]:
+            with store.durable() as db:
+                yield db
+                raise sqlite3.OperationalError("database or disk is full")
+
+        with pytest.raises(errors.LimitReached):
+            keys.rotate(full)
+        assert (keys.version, keys.derive("lake")) == (1, before)
 
     def test_without_keys_nothing_is_shown(self) -> None:
         bare = duckdb.connect()
