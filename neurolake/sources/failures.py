@@ -59,6 +59,9 @@ def bucket_missing(location: str) -> errors.SourceFailed:
     )
 
 
+CHECK_LOGIN = "Check the user and the secret that are configured for this prefix."
+
+
 def bad_credentials(location: str, why: str, next_step: str) -> errors.SourceFailed:
     """Keys that the server does not take."""
     return errors.SourceFailed(

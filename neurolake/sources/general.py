@@ -11,8 +11,10 @@ tried again and then refused. Only S3 can be asked for a given version; elsewher
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,15 +38,19 @@ _PASS_ALL_ON = frozenset(("sftp", "ssh", "webdav"))
 WRITABLE_CLOUDS = frozenset(("s3", "gs", "abfs", "az", "oci", "oss", "tos"))
 WRITABLE_SERVERS = frozenset(("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"))
 
+_MAY_BE_ROTATED = frozenset(("source_credentials", "source_denied", "source_unreachable"))
+"""What a server may answer, in the words of its driver, to a secret that is no longer good."""
+
 _MODIFIED = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 _VERSION = ("ETag", "etag", "e_tag", "md5Hash", "content_md5")
 _UNKNOWN_SINCE = datetime.fromtimestamp(0, UTC)
 
 
 class _Opened(NamedTuple):
-    """One fsspec file system, and whose turn it is where it serves one request at a time."""
+    """One fsspec file system, what it was opened with, and whose turn it is where it serves one request at a time."""
 
     system: Any
+    given: Mapping[str, Any]
     turn: asyncio.Lock | None
 
 
@@ -56,6 +62,8 @@ class GeneralStorage:
         self._resolve = resolve
         self._options = options
         self._opened: dict[tuple[str, str, str], _Opened] = {}
+        self._former: list[_Opened] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
         self._made: set[str] = set()
 
@@ -171,33 +179,57 @@ class GeneralStorage:
 
     async def close(self) -> None:
         """Close the sessions of the file systems that have one."""
-        for opened in self._opened.values():
+        for opened in (*self._opened.values(), *self._former):
             await _close(opened.system)
         self._opened.clear()
+        self._former.clear()
 
     async def _attempted(self, location: str, work: Callable[[Any, str], Any], missing: Any = None) -> Any:
         refuse_steps(location, location.partition("://")[2].strip("/"))
-        for attempt in range(self._options.retries + 1):
+        attempt, anew = 0, False
+        while True:
             opened = None
             try:
                 opened = await self._open(location)
                 return await self._in_turn(opened, work, opened.system._strip_protocol(location))
             except errors.NeuroLakeError:
                 raise
-            except TimeoutError:
-                if opened is not None and opened.turn is not None:
-                    # The request may hold this file system's one connection for ever.
-                    self._opened = {key: other for key, other in self._opened.items() if other is not opened}
-                failure = failures.unreachable(location, "the server fell silent")
             except Exception as problem:  # the boundary to file systems of all makers
                 final, failure = _meaning(problem, location)
-                if failure.code == "source_missing" and missing is not None:
-                    return missing
-                if final:
-                    raise failure from None
-            if attempt < self._options.retries:
-                await asyncio.sleep(backoff_s(attempt))
-        raise failure
+            if failure.code == "source_missing" and missing is not None:
+                return missing
+            if opened is not None and not anew and await self._is_former(opened, failure, location):
+                self._drop(opened)
+                anew = True
+                continue
+            if final or attempt == self._options.retries:
+                raise failure
+            if opened is not None and opened.turn is not None:
+                self._drop(opened)  # its one connection may be broken, or held for ever by a request
+            await asyncio.sleep(backoff_s(attempt))
+            attempt += 1
+
+    async def _is_former(self, opened: _Opened, failure: errors.SourceFailed, location: str) -> bool:
+        """Whether it failed with secrets that are others by now: who asks again logs in with the new ones."""
+        if failure.code not in _MAY_BE_ROTATED:
+            return False
+        config, scheme = self._configs.of(location), scheme_of(location)
+        try:
+            return bool(await in_thread(lambda: self._arguments(location, scheme, config)) != opened.given)
+        except errors.NeuroLakeError:  # nobody can log in just now
+            return False
+
+    def _drop(self, opened: _Opened) -> None:
+        """Have the next request open the file system anew."""
+        if all(other is not opened for other in self._opened.values()):
+            return
+        self._opened = {key: other for key, other in self._opened.items() if other is not opened}
+        if opened.turn is None:
+            self._former.append(opened)  # others may be at work on it
+            return
+        task = asyncio.create_task(_end(opened, opened.turn))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _in_turn(self, opened: _Opened, work: Callable[[Any, str], Any], path: str) -> Any:
         async with asyncio.timeout(self._options.request_timeout_s):
@@ -213,19 +245,24 @@ class GeneralStorage:
         async with self._opening:
             if key not in self._opened:
                 loop = asyncio.get_running_loop()
-                system = await in_thread(lambda: self._make(location, scheme, config, loop))
-                self._opened[key] = _Opened(system, None if system.async_impl else asyncio.Lock())
+                self._opened[key] = await in_thread(lambda: self._make(location, scheme, config, loop))
             return self._opened[key]
 
-    def _make(self, location: str, scheme: str, config: StorageConfig, loop: asyncio.AbstractEventLoop) -> Any:
+    def _arguments(self, location: str, scheme: str, config: StorageConfig) -> dict[str, Any]:
+        """What the settings and the location give a file system, its secrets as they are now."""
+        kind = _class_of(scheme)
+        given: dict[str, Any] = kind._get_kwargs_from_urls(location)
+        return given | (self._s3_arguments(config) if scheme == "s3" else _typed(kind, config.options, self._resolve))
+
+    def _make(self, location: str, scheme: str, config: StorageConfig, loop: asyncio.AbstractEventLoop) -> _Opened:
         try:
             kind = _class_of(scheme)
         except (ImportError, ValueError) as problem:
             raise errors.NotSupported(
                 f"Nothing that is installed reads {scheme}://.", next_step=str(problem).partition("\n")[0]
             ) from None
-        given = kind._get_kwargs_from_urls(location)
-        given |= self._s3_arguments(config) if scheme == "s3" else _typed(kind, config.options, self._resolve)
+        arguments = self._arguments(location, scheme, config)
+        given = copy.deepcopy(arguments)  # s3fs changes what it is given
         if issubclass(kind, _async_base()):
             given |= {"asynchronous": True, "loop": loop}
         if scheme not in _PASS_ALL_ON:
@@ -233,13 +270,14 @@ class GeneralStorage:
         if scheme == "webdav" and "username" in given:
             given["auth"] = (given.pop("username"), given.pop("password", ""))
         try:
-            return kind(**given, skip_instance_cache=True)
+            system = kind(**given, skip_instance_cache=True)
         except TypeError as problem:
             raise errors.InvalidRequest(
                 f'[storage."{config.prefix or scheme + "://…"}"]: {problem}.',
                 code="storage_invalid",
                 next_step=f"Give the arguments of fsspec's {kind.__name__}.",
             ) from None
+        return _Opened(system, arguments, None if system.async_impl else asyncio.Lock())
 
     def _s3_arguments(self, config: StorageConfig) -> dict[str, Any]:
         access = s3_access(config, self._resolve)
@@ -294,6 +332,12 @@ async def _call(system: Any, name: str, *values: Any, **named: Any) -> Any:
     return await in_thread(lambda: getattr(system, name)(*values, **named))
 
 
+async def _end(opened: _Opened, turn: asyncio.Lock) -> None:
+    async with turn:
+        with suppress(Exception):  # it may be broken already
+            await _close(opened.system)
+
+
 async def _close(system: Any) -> None:
     if hasattr(system, "set_session"):
         session = await system.set_session()
@@ -336,6 +380,10 @@ def _entry(location: str, info: Mapping[str, Any]) -> Entry:
 
 def _meaning(problem: Exception, location: str) -> tuple[bool, errors.SourceFailed]:
     """What a foreign exception means, and whether trying again is of no use. Its text may hold secrets."""
+    if isinstance(problem, TimeoutError):
+        return False, failures.unreachable(location, "the server fell silent")
+    if getattr(problem, "status_code", 0) == 401:  # of HTTP, in WebDAV's client
+        return True, failures.bad_credentials(location, "the server does not take them", failures.CHECK_LOGIN)
     answer: Any = getattr(problem, "response", None) or getattr(problem.__cause__, "response", None) or {}
     if isinstance(answer, Mapping):
         code = str(answer.get("Error", {}).get("Code", ""))

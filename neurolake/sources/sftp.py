@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fsspec.implementations.sftp import SFTPFileSystem
-from paramiko import BadHostKeyException, MissingHostKeyPolicy, PKey, SSHClient
+from paramiko import AuthenticationException, BadHostKeyException, MissingHostKeyPolicy, PKey, SSHClient
 
 from neurolake import errors
+from neurolake.sources import failures
 
 __all__ = ["KnownSFTP"]
 
@@ -22,7 +23,7 @@ class KnownSFTP(SFTPFileSystem):  # type: ignore[misc]
         ssh_kwargs: as fsspec and paramiko take them; `host_key_policy` takes unknown keys all the same.
 
     Raises:
-        SourceFailed: `host_key`, when the key is unknown or another.
+        SourceFailed: `host_key`, when the key is unknown or another; `source_credentials`, when the login is refused.
     """
 
     def __init__(self, host: str, known_hosts: str | None = None, **ssh_kwargs: Any) -> None:
@@ -39,6 +40,11 @@ class KnownSFTP(SFTPFileSystem):  # type: ignore[misc]
             self.client.connect(self.host, **self.ssh_kwargs)
         except BadHostKeyException as problem:
             _refuse(self.client, problem.hostname, problem.key, "is not the one that is known")
+        except AuthenticationException:
+            self.client.close()
+            raise failures.bad_credentials(
+                f"sftp://{self.host}", "the server does not take them", failures.CHECK_LOGIN
+            ) from None
         self.ftp = self.client.open_sftp()
 
     def _add(self, path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 USER = "keeper"
 PASSWORD = "a-test-password"
+PASSWORD_FILE = "password"
+"""Beside the folder: the password that holds now, where it is another."""
 KNOWN_HOSTS = "known_hosts"
 """Beside the folder: the SFTP server's host key."""
 NO_LISTING = "no-listing"
@@ -20,9 +22,9 @@ NO_REMOVAL = "no-removal"
 
 
 @contextmanager
-def serving(kind: str, folder: Path) -> Iterator[int]:
-    """A server (sftp | webdav) of that folder; its port."""
-    command = [sys.executable, __file__, kind, str(folder)]
+def serving(kind: str, folder: Path, port: int = 0) -> Iterator[int]:
+    """A server (sftp | webdav) of that folder, by default on any free port; its port."""
+    command = [sys.executable, __file__, kind, str(folder), str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -31,7 +33,13 @@ def serving(kind: str, folder: Path) -> Iterator[int]:
             process.terminate()
 
 
-def sftp(folder: Path) -> None:
+def password_of(folder: Path) -> str:
+    """The password that a login must have."""
+    changed = folder.with_name(PASSWORD_FILE)
+    return changed.read_text() if changed.exists() else PASSWORD
+
+
+def sftp(folder: Path, port: int) -> None:
     """Serve by asyncssh."""
     import asyncssh
 
@@ -43,7 +51,7 @@ def sftp(folder: Path) -> None:
             return True
 
         def validate_password(self, username: str, password: str) -> bool:
-            return (username, password) == (USER, PASSWORD)
+            return (username, password) == (USER, password_of(folder))
 
     class Files(asyncssh.SFTPServer):
         def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
@@ -61,7 +69,7 @@ def sftp(folder: Path) -> None:
         server = await asyncssh.create_server(
             Door,
             "127.0.0.1",
-            0,
+            port,
             server_host_keys=[key],
             sftp_factory=lambda channel: Files(channel, chroot=str(folder).encode()),
         )
@@ -73,23 +81,27 @@ def sftp(folder: Path) -> None:
     asyncio.run(serve())
 
 
-def webdav(folder: Path) -> None:
+def webdav(folder: Path, port: int) -> None:
     """Serve by WsgiDAV in cheroot."""
     from cheroot.wsgi import Server
     from wsgidav.wsgidav_app import WsgiDAVApp
 
+    class User(dict[str, str]):
+        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            return password_of(folder) if key == "password" else super().get(key, default)
+
     config = {
         "provider_mapping": {"/": str(folder)},
-        "simple_dc": {"user_mapping": {"*": {USER: {"password": PASSWORD}}}},
+        "simple_dc": {"user_mapping": {"*": {USER: User(password="")}}},
         "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
         "verbose": 0,
         "logging": {"enable": False},
     }
-    server = Server(("127.0.0.1", 0), WsgiDAVApp(config))
+    server = Server(("127.0.0.1", port), WsgiDAVApp(config))
     server.prepare()
     print(server.bind_addr[1], flush=True)
     server.serve()
 
 
 if __name__ == "__main__":
-    {"sftp": sftp, "webdav": webdav}[sys.argv[1]](Path(sys.argv[2]))
+    {"sftp": sftp, "webdav": webdav}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))

@@ -92,6 +92,20 @@ class Served:
                 assert time.monotonic() < until
                 time.sleep(0.02)
 
+    def wait_until_let_in(self, issued: Issued, *, let_in: bool = True) -> None:
+        until = time.monotonic() + 20
+        while self._lets_in(issued) is not let_in:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def _lets_in(self, issued: Issued) -> bool:
+        try:
+            with self.connect_by(issued) as connection:
+                connection.adbc_get_info()
+        except adbc_driver_manager.Error:
+            return False
+        return True
+
     def _shows(self, port: int, name: str) -> bool:
         try:
             return self.shown(port) == name
@@ -291,6 +305,27 @@ class TestClientCertificates:
         for wrong in (Authority("an authority of clients"), served.authority):
             issued = wrong.issue("admin")
             refused(partial(served.connect_by, issued))
+
+    def test_another_authority_takes_over_without_a_restart(
+        self, tmp_path: Path, authority: Authority, clients_authority: Authority
+    ) -> None:
+        served = Served(tmp_path, authority, clients_authority)
+        try:
+            with served.connect_by(clients_authority.issue("admin")) as before:
+                assert value(before, "SELECT 42") == 42
+                new = Authority("the next authority of clients")
+                refused(lambda: served.connect_by(new.issue("admin")))
+                (served.folder / "clients.pem").write_bytes(clients_authority.pem + new.pem)
+                served.wait_until_let_in(new.issue("admin"))
+                served.wait_until_let_in(clients_authority.issue("admin"))  # both, as long as both are in the file
+                assert value(before, "SELECT 43") == 43  # what is open goes on
+                (served.folder / "clients.pem").write_bytes(new.pem)
+                served.wait_until_let_in(clients_authority.issue("admin"), let_in=False)
+                served.wait_until_let_in(new.issue("admin"))
+                with pytest.raises(adbc_driver_manager.Error):  # until the change after the next
+                    value(before, "SELECT 44")
+        finally:
+            served.service.stop()
 
     def test_one_that_has_expired(self, served: Served, clients_authority: Authority) -> None:
         refused(lambda: served.connect_by(clients_authority.issue("admin", days=-1)))
