@@ -334,7 +334,7 @@ async def _call(system: Any, name: str, *values: Any, **named: Any) -> Any:
 
 async def _end(opened: _Opened, turn: asyncio.Lock) -> None:
     async with turn:
-        with suppress(Exception):  # it may be broken already
+        with suppress(OSError, EOFError):  # it may be broken already
             await _close(opened.system)
 
 
