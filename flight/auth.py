@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from flight.errors import boundary
 from flight.sessions import CERTIFIED, FlightSession, Sessions
 from neurolake import errors
 from neurolake.engine import Engine
-from neurolake.governance.logins import Login
+from neurolake.governance.logins import STOLEN, Login, Method
 from neurolake.query import OWNER
 
 AUTHORIZATION: Final = "authorization"
@@ -84,7 +83,7 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
         sent = headers.get(AUTHORIZATION, _NOTHING)[0]
         if len(sent) > HEADER_BYTES_MAX:
-            raise errors.LoginFailed("The authorization header is too long.")
+            raise self._refused(errors.LoginFailed("The authorization header is too long."), headers)
         scheme, _, credentials = sent.partition(" ")
         client, address = _client(headers), self._address(headers)
         match scheme.casefold():
@@ -92,11 +91,15 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
                 return self._entered(info, client, sent, lambda: self._bearer(credentials.strip(), address))
             case "basic":
                 return self._entered(info, client, sent, lambda: self._password(credentials.strip(), address))
-        raise errors.LoginFailed(
+        missing = errors.LoginFailed(
             "This server needs a login.",
             code="login_missing",
             next_step="Connect with a user name and a password, or with a token.",
         )
+        raise self._refused(missing, headers)
+
+    def _refused(self, problem: errors.LoginFailed, headers: Mapping[str, list[str]]) -> errors.LoginFailed:
+        return self._engine.logins.refused(problem, Method.NONE, self._address(headers))
 
     def _entered(
         self, info: paflight.CallInfo, client: str, sent: str, login: Callable[[], Login]
@@ -116,12 +119,16 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
         return SessionMiddleware(session, tell=True)
 
     def _bearer(self, token: str, address: str) -> Login:
-        return (
-            self._engine.logins.owner(address) if self._is_owner(token) else self._engine.logins.bearer(token, address)
-        )
+        if self._is_owner(token):
+            return self._engine.logins.owner(address)
+        return self._engine.logins.bearer(token, address, ended=self._sessions.has_ended(token))
 
     def _password(self, credentials: str, address: str) -> Login:
-        name, password = _split(credentials)
+        try:
+            name, password = _split(credentials)
+        except ValueError:
+            unread = errors.LoginFailed("The authorization header cannot be read.")
+            raise self._engine.logins.refused(unread, Method.PASSWORD, address) from None
         if name == OWNER.name and self._is_owner(password):
             return self._engine.logins.owner(address)
         return self._engine.logins.password(name, password, address)
@@ -204,9 +211,8 @@ class CertificateAuthentication(paflight.ServerMiddlewareFactory):  # type: igno
         if found is not None and found.session.login is not None and found.session.login.credential == name:
             return found
         if token:
-            raise errors.LoginFailed(
-                "The session has ended, or never was.", code="session_unknown", next_step="Connect again."
-            )
+            ended, code = self._sessions.has_ended(CERTIFIED + token), STOLEN if found is not None else ""
+            raise self._engine.logins.no_session(Method.CERTIFICATE, ended=ended, code=code)
         opened = self._sessions.open(self._engine.logins.certificate(name), client)
         if not client.startswith(ADOPTERS):
             return self._shared.keep(mark, opened)
@@ -236,11 +242,8 @@ def session_of(context: paflight.ServerCallContext) -> FlightSession:
 
 
 def _split(credentials: str) -> tuple[str, str]:
-    try:
-        # Go's driver leaves the padding away.
-        text = base64.b64decode(credentials + "=" * (-len(credentials) % 4), validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise errors.LoginFailed("The authorization header cannot be read.") from None
+    # Go's driver leaves the padding away.
+    text = base64.b64decode(credentials + "=" * (-len(credentials) % 4), validate=True).decode()
     name, _, password = text.partition(":")
     return name, password
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ RESTED_S: Final = 1200.0
 """A connection that goes after so long a silence was not left: drivers close idle ones, and come back."""
 FORGOTTEN_S: Final = 60.0
 """How long a session that holds nothing must have been idle to make room for a new one of its user."""
+
+
+ENDED_KNOWN_MAX: Final = 10_000
+"""How many sessions are known to have ended: who comes back to one is told from who makes a token up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -238,6 +243,7 @@ class Sessions:
         self._settings = settings
         self._lock = threading.Lock()
         self._by_token: dict[str, FlightSession] = {}
+        self._over: OrderedDict[bytes, None] = OrderedDict()
         engine.logins.on_end(self._ended)
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="neurolake-sessions", daemon=True)
@@ -295,6 +301,10 @@ class Sessions:
             session.used = now
         return session
 
+    def has_ended(self, token: str) -> bool:
+        """Whether a token was that of a session which has ended, as far as the last of them are known."""
+        return _digest(token) in self._over
+
     def _is_over(self, session: FlightSession, now: float) -> bool:
         idle = not session.busy and session.used + self._settings.session_idle_s < now
         return idle or now >= session.expires
@@ -304,6 +314,9 @@ class Sessions:
     ) -> None:
         """End one session at once, and the statements it runs."""
         self._by_token.pop(session.token, None)
+        self._over[_digest(session.token)] = None
+        while len(self._over) > ENDED_KNOWN_MAX:
+            self._over.popitem(last=False)
         session.session.closed = True
         self._engine.activities.stop_of(session.session, because)
         session.close()
@@ -339,3 +352,7 @@ class Sessions:
                 if self._is_over(session, now) or (here is not None and session.is_left(here, now)):
                     self.close(session)
                 session.drop_expired(now)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

@@ -26,6 +26,10 @@ logger = logging.getLogger("neurolake")
 ANONYMOUS_MAX: Final = 100
 ANONYMOUS_S: Final = 10.0
 """Failures of nobody known, and tries that come too soon: so many are recorded in so long, and how many were not."""
+ENDED: Final = "session_ended"
+"""How it is counted that somebody comes with the token of a session that has ended."""
+STOLEN: Final = "session_of_another"
+"""How it is recorded that a certificate brings the token of a session that another one has opened."""
 HASTY: Final = frozenset(("login_back_off", "login_locked", "logins_busy"))
 
 
@@ -37,6 +41,10 @@ class Method(StrEnum):
     OIDC = auto()
     CERTIFICATE = auto()
     OWNER = auto()
+    SESSION = auto()
+    """By the token of a session that was opened before: no login, but one that fails is none either."""
+    NONE = auto()
+    """By nothing that could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +139,13 @@ class Logins:
         self._lockout.succeeded(name)
         return self._done(Login(self._governance.principal(name), Method.PASSWORD, stamp=stamp), address)
 
-    def bearer(self, text: str, address: str = "") -> Login:
+    def bearer(self, text: str, address: str = "", *, ended: bool = False) -> Login:
         """Log in with a personal access token, or with a signed token of the identity provider.
+
+        Args:
+            text: the token.
+            address: where it comes from; empty where nobody knows.
+            ended: it was the token of a session that has ended: to come back with it is no attack, and is only counted.
 
         Raises:
             LoginFailed: it is none, has ended, or leads to no user or role.
@@ -142,9 +155,34 @@ class Logins:
             return self._personal(text, address)
         if self._oidc.enabled and text.count(".") == 2:
             return self._signed(text, address)
-        raise errors.LoginFailed(
+        raise self.no_session(Method.OIDC if text.count(".") == 2 else Method.SESSION, address, ended=ended)
+
+    def no_session(
+        self, method: Method, address: str = "", *, ended: bool = False, code: str = ""
+    ) -> errors.LoginFailed:
+        """The one answer to the token of a session that has ended, that never was, or that is another's.
+
+        Args:
+            method: by what they come.
+            address: where from; empty where nobody knows.
+            ended: there was such a session: to come back to it is no attack, so it is counted and not recorded.
+            code: what is recorded, where that is more than the client is told.
+        """
+        problem = errors.LoginFailed(
             "The session has ended, or never was.", code="session_unknown", next_step="Connect again."
         )
+        if ended:
+            self._metrics.login(Method.SESSION, ENDED)
+            return problem
+        return self.refused(problem, method, address, code=code)
+
+    def refused(
+        self, problem: errors.LoginFailed, method: Method, address: str = "", *, code: str = ""
+    ) -> errors.LoginFailed:
+        """The answer to who has not proved who they are, before there is a name to look at: counted and recorded."""
+        self._metrics.login(method, code or problem.code)
+        self._record("login_failed", "", method, address, code or problem.code)
+        return problem
 
     def _personal(self, text: str, address: str) -> Login:
         name = ""

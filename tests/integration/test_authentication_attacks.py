@@ -143,6 +143,16 @@ def refused(call: Callable[[], Any]) -> str:
     return text.rpartition("[")[2].partition("]")[0].partition(",")[0] if "[" in text else text
 
 
+def failures(service: Service) -> list[dict[str, Any]]:
+    """What the audit log says of the logins that failed."""
+    return [json.loads(row[8]) for row in service.engine.governance.audit.rows() if row[3] == "login_failed"]
+
+
+def counted(service: Service, method: str, outcome: str) -> float:
+    labels = {"method": method, "outcome": outcome}
+    return service.engine.metrics.registry.get_sample_value("neurolake_logins_total", labels) or 0
+
+
 def basic(name: str, password: str) -> bytes:
     return b"Basic " + base64.b64encode(f"{name}:{password}".encode())
 
@@ -482,5 +492,29 @@ class TestGuessing:
         assert {"method": "oidc", "address": "", "code": "token_refused"} in failed
         assert "a secret guess" not in str(rows)
         for method, outcome in (("password", "done"), ("password", "login_failed"), ("oidc", "token_refused")):
-            labels = {"method": method, "outcome": outcome}
-            assert (service.engine.metrics.registry.get_sample_value("neurolake_logins_total", labels) or 0) > 0
+            assert counted(service, method, outcome) > 0
+
+    def test_what_cannot_be_read_is_recorded_too(self, service: Service, wire: Wire) -> None:
+        tried = {
+            b"": ("none", "login_missing"),
+            b"Digest x": ("none", "login_missing"),
+            b"Bearer " + b"x" * 8192: ("none", "login_failed"),
+            b"Basic !!!": ("password", "login_failed"),
+            b"Bearer made-up": ("session", "session_unknown"),
+        }
+        for number, (sent, (method, code)) in enumerate(tried.items()):
+            address = f"192.0.2.{100 + number}"
+            before = counted(service, method, code)
+            refused(lambda sent=sent, address=address: wire.ask(sent, (b"x-real-ip", address.encode())))  # type: ignore[misc]
+            assert failures(service)[-1] == {"method": method, "address": address, "code": code}
+            assert counted(service, method, code) == before + 1
+        assert "made-up" not in str(service.engine.governance.audit.rows())
+
+    def test_a_session_that_has_ended_is_counted_and_not_recorded(self, service: Service, wire: Wire) -> None:
+        mine = wire.login("ada")
+        ended, recorded = counted(service, "session", "session_ended"), len(failures(service))
+        wire.act(mine, "CloseSession", b"")
+        for _ in range(3):
+            assert refused(lambda: wire.ask(mine)) == "session_unknown"
+        assert counted(service, "session", "session_ended") == ended + 3
+        assert len(failures(service)) == recorded

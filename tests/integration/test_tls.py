@@ -342,6 +342,8 @@ class TestClientCertificates:
         # Another certificate, and no certificate at all.
         header = {"adbc.flight.sql.authorization_header": told}
         assert "session_unknown" in refused(lambda: served.connect_by(clients_authority.issue("other"), **header))
+        stolen = [row[8] for row in engine.governance.audit.rows() if row[3] == "login_failed"][-1]
+        assert '"code":"session_of_another"' in stolen and '"method":"certificate"' in stolen
         options = {TRUST: served.authority.pem.decode(), **header}
         assert "session_unknown" in refused(lambda: flight_sql.connect(served.uri, db_kwargs=options, autocommit=True))
         with served.connect_by(clients_authority.issue("loader"), **header) as connection:
