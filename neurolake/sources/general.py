@@ -196,14 +196,14 @@ class GeneralStorage:
                 raise
             except Exception as problem:  # the boundary to file systems of all makers
                 final, failure = _meaning(problem, location)
-            if failure.code == "source_missing" and missing is not None:
-                return missing
-            if opened is not None and not anew and await self._is_former(opened, failure, location):
-                self._drop(opened)
-                anew = True
-                continue
-            if final or attempt == self._options.retries:
-                raise failure
+                if failure.code == "source_missing" and missing is not None:
+                    return missing
+                if opened is not None and not anew and await self._is_former(opened, failure, location):
+                    self._drop(opened)
+                    anew = True
+                    continue
+                if final or attempt == self._options.retries:
+                    raise failure from None
             if opened is not None and opened.turn is not None:
                 self._drop(opened)  # its one connection may be broken, or held for ever by a request
             await asyncio.sleep(backoff_s(attempt))
