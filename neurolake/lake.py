@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from neurolake import errors, loading
 from neurolake.catalog.client import Catalog
-from neurolake.config import load
+from neurolake.config import Settings, load
 from neurolake.engine import Engine
 from neurolake.home import Home
 from neurolake.pii.client import Pii
@@ -193,9 +193,11 @@ class EmbeddedLake(Lake):
                 code="no_users",
                 next_step="Open it without user, password and token, make users, and use lake.as_user.",
             )
-        home = Home.memory() if in_memory else Home.open(path, create=not by_proof)
+        if in_memory:
+            return cls.in_memory(load(None, flags=flags))
+        home = Home.open(path, create=not by_proof)
         try:
-            engine = Engine(home, load(None if in_memory else home.path, flags=flags), in_memory=in_memory)
+            engine = Engine(home, load(home.path, flags=flags))
         except BaseException:
             home.close()
             raise
@@ -205,6 +207,17 @@ class EmbeddedLake(Lake):
         except BaseException:
             engine.close()
             raise
+
+    @classmethod
+    def in_memory(cls, settings: Settings) -> EmbeddedLake:
+        """A new lake that keeps nothing."""
+        home = Home.memory()
+        try:
+            engine = Engine(home, settings, in_memory=True)
+        except BaseException:
+            home.close()
+            raise
+        return cls(engine, engine.session(OWNER, per_thread=True), UserSessions(engine))
 
     def as_user(
         self, user: str | None = None, *, password: str | None = None, token: str | None = None

@@ -62,8 +62,9 @@ class RemoteLake(Lake):
     session, which has neither the first one's temporary tables nor its settings.
     """
 
-    def __init__(self, uri: str, options: Mapping[str, str]) -> None:
+    def __init__(self, uri: str, options: Mapping[str, str], home: Path | None = None) -> None:
         self.uri = uri
+        self._home = home
         self._options = dict(options)
         self._connections: list[Connection] = []
         self._streams: weakref.WeakSet[_Rows] = weakref.WeakSet()
@@ -91,6 +92,7 @@ class RemoteLake(Lake):
         tls_cert: str | Path | None = None,
         tls_key: str | Path | None = None,
         verify: bool = True,
+        home: Path | None = None,
     ) -> RemoteLake:
         """Connect and log in, with a token or with a user and password.
 
@@ -98,6 +100,7 @@ class RemoteLake(Lake):
             uri, user, password, token, tls_ca, tls_cert, tls_key: as in `neurolake.connect`.
             verify: whether the server must prove who it is. Only where the connection cannot leave this machine is
                 there no need to.
+            home: the home folder of the lake, where it is at hand: files to load are reached by its storage settings.
 
         Raises:
             LoginFailed: the server does not know these credentials.
@@ -114,13 +117,13 @@ class RemoteLake(Lake):
             options |= {_CERTIFICATE: _pem(Path(tls_cert)), _KEY: _pem(Path(tls_key))}
         if not verify:
             options["adbc.flight.sql.client_option.tls_skip_verify"] = "true"
-        return cls(uri.rstrip("/"), options)
+        return cls(uri.rstrip("/"), options, home)
 
     def as_user(self, user: str | None = None, *, password: str | None = None, token: str | None = None) -> RemoteLake:
         """The same server for another user, by a connection of its own. See `Lake.as_user`."""
         check_proof(user, password, token)
         kept = {name: value for name, value in self._options.items() if name not in _PROOFS}
-        return RemoteLake(self.uri, {**kept, **_proof(user, password, token)})
+        return RemoteLake(self.uri, {**kept, **_proof(user, password, token)}, self._home)
 
     def sql(self, text: str, values: Values = None, *, timeout_s: float | None = None, **named: object) -> Result:
         """Run one statement. See `Lake.sql`."""
@@ -192,7 +195,7 @@ class RemoteLake(Lake):
             )
         if (mode == "upsert") != bool(keys):
             raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
-        with _readable(data) as reader:
+        with _readable(data, self._home) as reader:
             if mode == "upsert":
                 return self._upsert(name, reader, keys)
             return self._ingest(name, mode, reader)
@@ -365,10 +368,10 @@ def _end(activity: Activity, problem: BaseException | None) -> None:
 
 
 @contextmanager
-def _readable(data: object) -> Iterator[pa.RecordBatchReader]:
+def _readable(data: object, home: Path | None) -> Iterator[pa.RecordBatchReader]:
     """Data at hand, or a file of this machine, as a stream of batches. What fails in it is raised as it was."""
     problems: list[Exception] = []
-    with _file(data) if isinstance(data, str | Path) else nullcontext(loading.arrow(data)) as source:
+    with _file(data, home) if isinstance(data, str | Path) else nullcontext(loading.arrow(data)) as source:
         batches = source.to_batches(BATCH_ROWS) if isinstance(source, pa.Table) else source
         try:
             yield pa.RecordBatchReader.from_batches(source.schema, _noting(source.schema, batches, problems))
@@ -377,11 +380,15 @@ def _readable(data: object) -> Iterator[pa.RecordBatchReader]:
 
 
 @contextmanager
-def _file(path: str | Path) -> Iterator[Result]:
-    """A file read by an engine of its own, and so just as a lake in this process would read it."""
+def _file(path: str | Path, home: Path | None) -> Iterator[Result]:
+    """A file read by an engine of its own, and so just as a lake in this process would read it: that home's, if any."""
+    from neurolake.config import load
     from neurolake.lake import EmbeddedLake
 
-    with EmbeddedLake.open(":memory:", optimizer=False) as scratch:
+    settings = load(None, flags={"optimizer": False})
+    if home is not None:
+        settings = settings.reaching_storage_as(load(home))
+    with EmbeddedLake.in_memory(settings) as scratch:
         scratch.register("file", path)
         with scratch.sql("FROM file") as rows:
             yield rows

@@ -94,8 +94,8 @@ def _through(served: ServerInfo, home: Path) -> Lake:
     from neurolake.remote import RemoteLake
 
     if served.host in _HERE:
-        return RemoteLake.open(served.uri, token=served.token, verify=False)
-    return RemoteLake.open(served.uri, token=served.token, tls_ca=load(home).tls_cert or None)
+        return RemoteLake.open(served.uri, token=served.token, verify=False, home=home)
+    return RemoteLake.open(served.uri, token=served.token, tls_ca=load(home).tls_cert or None, home=home)
 
 
 _HERE = frozenset(("127.0.0.1", "localhost", "::1", "0.0.0.0", "::", ""))  # noqa: S104

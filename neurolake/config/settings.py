@@ -105,6 +105,11 @@ class Settings(SettingValues):
                 )
         return changed
 
+    def reaching_storage_as(self, other: Settings) -> Settings:
+        """A copy with the storage tables and limits of another lake's settings."""
+        limits = {s.name: getattr(other, s.name) for s in SETTINGS if s.name.startswith("storage_")}
+        return replace(self, storage=other.storage, **limits)
+
     def show(self) -> list[Shown]:
         """Every setting with its value and where it came from. Secrets are hidden."""
         rows = [

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from contract.clients import PASSWORD, Flight
 from contract.conftest import uri
@@ -16,6 +18,7 @@ from storage import ACCESS_KEY, SECRET_KEY, S3Server
 
 from flight.service import Service
 from neurolake.catalog.system import TABLES
+from neurolake.cli import run
 from neurolake.config import load
 from neurolake.home import Home
 
@@ -49,6 +52,18 @@ def test_no_key_in_a_plan_a_table_an_error_a_figure_or_the_log(served: Service) 
     for what, text in {**texts, "log": log.getvalue()}.items():
         for secret in (ACCESS_KEY, SECRET_KEY, PASSWORD):
             assert secret not in text, what
+
+
+def test_a_load_by_the_command_reaches_the_bucket_as_the_lake_does(
+    served: Service, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2, 3]}), rows)
+    s3_server.put("tpch", "to-load/x.parquet", rows.getvalue())
+    home = str(served.home.path)
+    assert run(["load", "loaded", "s3://tpch/to-load/x.parquet", "--lake", home]) == 0, capsys.readouterr()
+    with closing(Flight(uri(served), autocommit=True)) as flight:
+        assert flight.rows("FROM loaded") == [(1,), (2,), (3,)]
 
 
 def told(served: Service) -> dict[str, str]:
