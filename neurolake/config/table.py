@@ -194,6 +194,9 @@ class SettingValues:
         "", "The claim with the user's groups or roles. Empty: the user must be known here, and has the roles it has."
     )
     oidc_roles: tuple[str, ...] = _row((), "Which role a value of oidc_role_claim stands for, as value=role.")
+    oidc_attributes: tuple[str, ...] = _row(
+        (), "Which attribute a claim of who is no user here becomes, as claim=attribute; no other claim does."
+    )
     shutdown_grace_s: float = _row(10.0, "Time that running statements get to end when the server stops.")
     message_bytes_max: int = _row(
         16 * _MIB,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -12,7 +12,7 @@ from neurolake import errors
 from neurolake.governance import tokens as pat
 from neurolake.governance.lockout import Lockout, Sparing
 from neurolake.governance.model import Governance
-from neurolake.governance.oidc import Oidc
+from neurolake.governance.oidc import Identity, Oidc
 from neurolake.governance.tokens import Tokens
 from neurolake.governance.users import ADMIN, Users
 from neurolake.query import OWNER, Principal
@@ -207,12 +207,13 @@ class Logins:
         try:
             identity = self._oidc.verify(text)
             name = identity.name
-            principal = self._of_provider(name, identity.roles)
+            principal = self._of_provider(identity)
         except errors.NeuroLakeError as problem:
             self._failed(problem, name, Method.OIDC, address)
         return self._done(Login(principal, Method.OIDC, "", identity.expires), address)
 
-    def _of_provider(self, name: str, roles: Sequence[str] | None) -> Principal:
+    def _of_provider(self, identity: Identity) -> Principal:
+        name, roles = identity.name, identity.roles
         if name in (ADMIN, OWNER.name):
             raise _not_here(f"The user {name} does not log in through an identity provider.")
         if roles is not None and not roles:
@@ -225,7 +226,7 @@ class Logins:
             return principal
         if roles is None:
             raise _not_here("The token's user is not known here.")
-        return Principal(name, roles[0], is_admin=roles[0] == ADMIN, roles=tuple(roles))
+        return Principal(name, roles[0], is_admin=roles[0] == ADMIN, roles=roles, attributes=identity.attributes)
 
     def certificate(self, name: str, address: str = "") -> Login:
         """Log in with a client certificate, which the listener has verified, by the name in it.

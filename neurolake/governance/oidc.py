@@ -8,12 +8,13 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from neurolake import errors
 from neurolake.config import Settings
+from neurolake.governance.objects import word
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -40,11 +41,13 @@ _LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])[:/]")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a token says: whose it is, their roles here (None: those the lake knows), and when it ends (Unix time)."""
+    """What a token says: whose it is, their roles here (None: those the lake knows), when it ends (Unix time), and
+    their attributes, of the claims that the settings name."""
 
     name: str
     roles: tuple[str, ...] | None
     expires: float
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Oidc:
@@ -57,7 +60,9 @@ class Oidc:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.enabled = bool(settings.oidc_issuer or settings.oidc_audience or settings.oidc_jwks)
-        self._role_names = dict(_pairs(settings.oidc_roles))
+        self._role_names = dict(_pairs(settings.oidc_roles, "oidc_roles", "value=role"))
+        named = _pairs(settings.oidc_attributes, "oidc_attributes", "claim=attribute")
+        self._attribute_names = [(claim, word(name, what="an attribute")) for claim, name in named]
         if self.enabled:
             _check(settings)
         self._keys = Keys(settings.oidc_jwks, settings.oidc_jwks_refresh_s, settings.oidc_tls_ca)
@@ -92,7 +97,7 @@ class Oidc:
             ) from None
         except jwt.InvalidTokenError as error:
             raise _refused(_REASONS.get(type(error).__name__, "cannot be verified")) from None
-        return Identity(self._name(claims), self._roles(claims), float(claims["exp"]))
+        return Identity(self._name(claims), self._roles(claims), float(claims["exp"]), self._attributes(claims))
 
     def _key_of(self, token: str) -> PyJWK:
         """The issuer's key that the token names; its header may choose among the pinned algorithms, no more."""
@@ -127,6 +132,11 @@ class Oidc:
         values = found.split() if isinstance(found, str) else found if isinstance(found, list) else ()
         mapped = (self._role_names.get(value) for value in values if isinstance(value, str))
         return tuple(dict.fromkeys(role for role in mapped if role is not None))
+
+    def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
+        """A claim of another form gives no attribute, and so its user no row of a filter that asks for it."""
+        found = ((name, _text(_claim(claims, claim))) for claim, name in self._attribute_names)
+        return {name: text for name, text in found if text is not None}
 
 
 class Keys:
@@ -220,12 +230,24 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
     return found
 
 
-def _pairs(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _text(claim: Any) -> str | None:
+    """A claim as an attribute is kept: a text as it is, several as a JSON list of them; None for what is neither.
+
+    >>> _text("north"), _text(["north", "south"]), _text(7), _text([{}]), _text("a\\0b")
+    ('north', '["north", "south"]', None, None, None)
+    """
+    texts = claim if isinstance(claim, list) else [claim]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        return None
+    return json.dumps(claim, ensure_ascii=False) if isinstance(claim, list) else str(claim)
+
+
+def _pairs(texts: Iterable[str], setting: str, form: str) -> Iterable[tuple[str, str]]:
     for text in texts:
-        value, sign, role = text.rpartition("=")
-        if not sign or not value or not role:
-            raise _unfit(f"{text!r} in oidc_roles is not of the form value=role")
-        yield value, role
+        left, sign, right = text.rpartition("=")
+        if not sign or not left or not right:
+            raise _unfit(f"{text!r} in {setting} is not of the form {form}")
+        yield left, right
 
 
 def _check(settings: Settings) -> None:

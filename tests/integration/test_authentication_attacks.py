@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_flightsql.dbapi as flight_sql
 import jwt
 import pyarrow as pa
 import pyarrow.flight as paflight
@@ -56,6 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "port": 0, "http_port": 0, "admin_password": PASSWORD, "shutdown_grace_s": 0, "login_failures_max": 0,
         "oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": str(folder / "jwks.json"),
         "oidc_role_claim": "groups", "oidc_roles": ("data=analyst", "root=admin"), "oidc_leeway_s": 0.0,
+        "oidc_attributes": ("region=region", "places=places"),
         "client_address_header": "x-real-ip",
     }  # fmt: skip
     service = Service(home, load(home.path, flags=flags))
@@ -195,6 +197,38 @@ class TestForgedTokens:
 
     def test_it_gives_a_user_no_role_that_they_do_not_have_here(self, wire: Wire) -> None:
         assert refused(lambda: wire.ask(f"Bearer {signed(groups=['root'])}".encode())) == "login_unmapped"
+
+    def test_row_filters_ask_for_claims_that_are_named_of_who_is_no_user(self, service: Service) -> None:
+        inside = "list_contains(TRY_CAST(TRY_CAST(neurolake.attribute(''places'') AS JSON) AS VARCHAR[]), region)"
+        with connected(service) as admin:
+            admin.sql(
+                "CREATE TABLE sales AS FROM (VALUES ('north', 1), ('south', 2), ('west', 3)) v(region, n)"
+            ).close()
+            admin.call("set_pii", "sales", None, "confirmed")
+            admin.call("grant", "read", "sales", "analyst")
+            condition = f"region = neurolake.attribute(''region'') OR {inside}"
+            admin.sql(f"CALL neurolake.set_row_filter('own', 'analyst', 'sales', '{condition}')").close()
+
+            def seen(**claims: Any) -> list[int]:
+                token = {"adbc.flight.sql.authorization_header": f"Bearer {signed(**claims)}"}
+                with flight_sql.connect(uri(service), token) as connection, connection.cursor() as cursor:
+                    cursor.execute("SELECT n FROM sales ORDER BY n")
+                    before = [n for (n,) in cursor.fetchall()]
+                    admin.call("tag", "sales", "seen")  # a change after which sessions are looked at again
+                    cursor.execute("SELECT n FROM sales ORDER BY n")
+                    assert [n for (n,) in cursor.fetchall()] == before
+                    return before
+
+            someone = "someone@example.com"
+            assert seen(sub=someone, region="north") == [1]
+            assert seen(sub=someone, places=["north", "west"]) == [1, 3]
+            for hostile in ("x' OR true --", ["north"], {"region": "north"}, True, None, "north\0", "\u202enorth"):
+                assert seen(sub=someone, region=hostile) == [], hostile
+            for hostile in ("north", "[", ["x', 'north"], [["north"]], {"a": "north"}):
+                assert seen(sub=someone, places=hostile) == [], hostile
+            assert seen(sub="ada", region="north") == []  # a user of the lake, who has no attribute there
+            rows = admin.call("explain_policy", "SELECT n FROM sales", role="analyst").to_pylist()
+            assert rows[-1]["action"] == "row_filter"
 
     def test_its_session_ends_with_it(self, service: Service) -> None:
         with connected(service, token=signed(exp=time.time() + 2)) as lake:

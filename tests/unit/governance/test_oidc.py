@@ -101,6 +101,20 @@ class TestLetIn:
         provider = made(jwks, oidc_role_claim="realm_access.roles", oidc_roles=("data=analyst",))
         assert provider.verify(signed(realm_access={"roles": ["data"]})).roles == ("analyst",)
 
+    def test_claims_that_are_named_become_attributes(self, jwks: Path) -> None:
+        named = ("region=Region", "realm.areas=areas", "level=level", "who=who", "none=none")
+        provider = made(jwks, oidc_attributes=named)
+        claims = {"realm": {"areas": ["north", "Süd"]}, "level": 7, "who": [{"a": "b"}], "other": "x"}
+        found = provider.verify(signed(region="north", **claims)).attributes
+        assert found == {"region": "north", "areas": '["north", "Süd"]'}
+        assert made(jwks).verify(signed(region="north")).attributes == {}
+
+    @pytest.mark.parametrize("named", ["region", "=region", "region=", "region=a b"])
+    def test_names_of_attributes_that_are_none(self, jwks: Path, named: str) -> None:
+        with pytest.raises(errors.InvalidRequest) as caught:
+            made(jwks, oidc_attributes=(named,))
+        assert caught.value.code in ("oidc_settings", "bad_name")
+
     def test_by_another_claim(self, jwks: Path) -> None:
         assert made(jwks, oidc_user_claim="name").verify(signed(name="Ada")).name == "Ada"
 
