@@ -355,10 +355,10 @@ class SettingValues:
         reload="live",
     )
     pii_literals: str = _row(
-        "off",
-        "Personal data written into statements. redact: hidden in history and wherever a statement is shown. warn:"
-        " that, and it is said, and kept in the audit log. refuse: such a statement is refused; values belong in"
-        " parameters. A policy on literal:… counts before it.",
+        "redact",
+        "Personal data written into statements. off: kept as it stands. redact: hidden in history and wherever a"
+        " statement is shown. warn: that, and it is said, and kept in the audit log. refuse: such a statement is"
+        " refused; values belong in parameters. A policy on literal:… counts before it.",
         reload="live",
         choices=("off", "redact", "warn", "refuse"),
     )

@@ -31,22 +31,29 @@ class Found(NamedTuple):
     kinds: tuple[str, ...]
 
 
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    from neurolake.pii.inside import INSIDE
+class _Kind(NamedTuple):
+    entity: str
+    pattern: re.Pattern[str]
+    check: checks.Check | None
 
-    return tuple((entity, re.compile(pattern, re.ASCII | re.IGNORECASE)) for entity, pattern in INSIDE.items())
+    def is_in(self, text: str) -> bool:
+        if self.check is None:
+            return self.pattern.search(text) is not None
+        return any(self.check(checks.compact(found[0])) for found in self.pattern.finditer(text))
+
+
+@cache
+def _kinds() -> tuple[_Kind, ...]:
+    from neurolake.pii.inside import CHECKS, INSIDE
+
+    return tuple(
+        _Kind(entity, re.compile(pattern, re.ASCII | re.IGNORECASE), CHECKS.get(entity))
+        for entity, pattern in INSIDE.items()
+    )
 
 
 def _kinds_of_text(text: str) -> tuple[str, ...]:
-    return tuple(entity for entity, pattern in _patterns() if _holds(entity, pattern, text))
-
-
-def _holds(entity: str, pattern: re.Pattern[str], text: str) -> bool:
-    from neurolake.pii.inside import CHECKS
-
-    check = CHECKS.get(entity)
-    return any(check is None or check(checks.compact(found[0])) for found in pattern.finditer(text))
+    return tuple([kind.entity for kind in _kinds() if kind.is_in(text)])
 
 
 def _kinds_of_number(digits: str) -> tuple[str, ...]:

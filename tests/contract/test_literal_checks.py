@@ -11,6 +11,7 @@ import adbc_driver_manager
 import pytest
 
 import neurolake
+from contract.clients import PASSWORD as ADMIN_PASSWORD
 from contract.conftest import serving, uri
 from contract.test_result_checks import CARD, MAIL, PASSWORD, owner
 from flight.service import Service
@@ -136,6 +137,21 @@ class TestSetting:
             found = [sql for (sql,) in lake.sql("SELECT sql FROM neurolake.queries").fetchall() if "place" in sql]
         assert len(found) == 1
         assert MAIL not in found[0]
+
+    def test_it_is_hidden_unless_told_otherwise(self, tmp_path: Path) -> None:
+        seen = "SELECT sql FROM neurolake.running UNION ALL SELECT sql FROM neurolake.queries"
+        login = {"username": "admin", "password": ADMIN_PASSWORD}
+        with (
+            serving(tmp_path) as service,
+            flight_sql.connect(uri(service), login, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"SELECT sql, '{MAIL}' AS looked_up FROM neurolake.running WHERE sql <> '{MAIL}'")
+            assert [row[0].count("'***'") for row in cursor.fetchall()] == [2]
+            cursor.execute(seen)
+            texts = [sql for (sql,) in cursor.fetchall()]
+        assert len([sql for sql in texts if "'***' AS looked_up" in sql]) == 1
+        assert MAIL not in str(texts)
 
     def test_a_warning_is_given(self) -> None:
         with neurolake.connect(":memory:", pii_literals="warn") as lake:

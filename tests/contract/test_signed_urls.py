@@ -74,6 +74,7 @@ def test_in_a_statement(client: Client, caplog: pytest.LogCaptureFixture, signed
 
 
 def test_while_it_runs(client: Client, signed: str) -> None:
-    rows = client.rows(f"SELECT sql FROM neurolake.running WHERE sql <> '{signed}'")
+    named = signed.replace("127.0.0.1", "localhost")  # an address is hidden by itself, as personal
+    rows = client.rows(f"SELECT sql FROM neurolake.running WHERE sql <> '{named}'")
     told(rows)
     assert any("/x.parquet?***" in sql for (sql,) in rows)
