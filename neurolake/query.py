@@ -87,6 +87,7 @@ class Request:
         timeout_s: stop after so long; None takes the session's or the setting's.
         translated: the text is DuckDB's own already, whatever the session's dialect: a part of a statement was read.
         asker: who asked, when planning began; a session may change its role while one of its statements is planned.
+        is_job: it is a call that nobody waits for, at work.
     """
 
     text: str
@@ -97,6 +98,7 @@ class Request:
     timeout_s: float | None = None
     translated: bool = False
     asker: Principal | None = None
+    is_job: bool = False
 
     @property
     def principal(self) -> Principal:

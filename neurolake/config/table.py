@@ -105,6 +105,9 @@ class SettingValues:
     concurrent_statements_max: int = _row(
         0, "Statements that run at once; others queue. 0: twice the threads, at least 4.", maximum=100_000
     )
+    jobs_max: int = _row(
+        4, "Calls with wait => false that go on at once; one more is refused.", reload="live", minimum=0
+    )
     queue_length_max: int = _row(1000, "Statements that may queue; one more is refused.", reload="live")
     queue_wait_s: float = _row(60.0, "A statement that queues longer is refused.", reload="live")
     home_buffer_bytes_max: int = _row(

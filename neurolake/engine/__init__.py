@@ -33,6 +33,7 @@ from neurolake.engine import (
     settings_of_session,
     turns,
 )
+from neurolake.engine.jobs import Jobs
 from neurolake.engine.own_functions import OwnFunctions
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
@@ -109,6 +110,7 @@ class Engine:
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
         self.logins = Logins(self.users, self.tokens, settings, self.governance, self.metrics)
+        self.jobs = Jobs(self)
         self.history = History(
             self.store, settings.history_rows_max, None if in_memory else home.run, settings.history_fsync_ms / 1000
         )
@@ -467,6 +469,7 @@ class Engine:
         self.background.close()
         self.activities.end_all(lambda: errors.Cancelled("The lake was closed."))
         self.outbox.remove_applied()
+        self.jobs.close()
         self.activities.close()
         self.backup_runs.close()
         self.views.close()

@@ -14,7 +14,7 @@ from neurolake.activity import Activity
 from neurolake.engine.resolving import resolve
 from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
-from neurolake.procedures import find
+from neurolake.procedures import JOB, Procedure, find
 from neurolake.query import Kind, Plan, Request, evolve, new_query_id
 from neurolake.sources import relation
 from neurolake.sql import statements
@@ -236,11 +236,15 @@ def _bind_call(engine: Engine, draft: Plan) -> Plan:
     markers = engine.parse(draft.text)[0].parameters
     return evolve(
         draft,
-        schema=found.returns,
+        schema=found.returns if _waits(draft.request, found, call) else JOB,
         returns_rows=True,
         parameters=tuple((name, "UNKNOWN") for name in sorted(markers)),
         detail=(found, call, statements.masked(draft.text, hidden)),
     )
+
+
+def _waits(request: Request, found: Procedure, call: statements.Call) -> bool:
+    return request.is_job or found.waited_for(call.positional, call.named)
 
 
 def _bind_explain(engine: Engine, draft: Plan, activity: Activity) -> Plan:

@@ -359,8 +359,12 @@ def _call(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Res
     found, call, shown = plan.detail
     if any(value is statements.Unbound for value in (*call.positional, *call.named.values())):
         raise errors.InvalidRequest("A parameter of the call has no value.", code="parameter_missing")
-    arguments: Mapping[str, Any] = procedures.bind(found, call.positional, call.named)
+    arguments = procedures.bind(found, call.positional, call.named)
+    waits = arguments.pop(procedures.WAIT.name, True) or plan.request.is_job
     activity.text = urls.hidden(shown)  # not before: in a call that does not fit, a secret may stand anywhere
+    if not waits:
+        job = pa.table([[engine.jobs.start(plan.request)]], schema=procedures.JOB)
+        return table_result(engine, plan, activity, finish, job)
     context = procedures.Context(engine, plan.request.session, activity.query_id)
     return table_result(engine, plan, activity, finish, found.function(context, **arguments))
 

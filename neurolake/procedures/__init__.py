@@ -65,19 +65,34 @@ class Procedure:
     privilege: str
     help: str
     per_object: bool = False
+    long: bool = False
+
+    def waited_for(self, positional: Sequence[Any], named: Mapping[str, Any]) -> bool:
+        """Whether a call wants the answer, rather than to go on as a job."""
+        names = (argument.name for argument in self.arguments)
+        return not self.long or {**dict(zip(names, positional, strict=False)), **named}.get(WAIT.name) is not False
 
 
+WAIT = Argument("wait", bool, False, False, True, False)
+"""The last argument of a procedure that may take long."""
+JOB = pa.schema([("query_id", pa.string())])
+"""What its call answers with where it goes on as a job."""
 REGISTRY: dict[str, Procedure] = {}
 
 
 def procedure(
-    returns: pa.Schema, *, privilege: str = "admin", secret: Sequence[str] = (), per_object: bool = False
+    returns: pa.Schema,
+    *,
+    privilege: str = "admin",
+    secret: Sequence[str] = (),
+    per_object: bool = False,
+    long: bool = False,
 ) -> Callable[[Callable[..., pa.Table]], Callable[..., pa.Table]]:
     """Enter a function into the registry. Arguments named in `secret` are never stored, logged or shown.
 
     `privilege` is what a caller needs on the lake: call, admin … With `own` everybody may call it, and the procedure
     itself refuses what is not the caller's to do; with `per_object` the privilege is needed on the object that the
-    call is about, which the procedure checks as well.
+    call is about, which the procedure checks as well. A `long` one takes `wait => false`, and then goes on as a job.
     """
 
     def enter(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
@@ -86,9 +101,10 @@ def procedure(
             _argument(p, hints[p.name], p.name in secret)
             for p in list(inspect.signature(function).parameters.values())[1:]
         ]
+        arguments += [WAIT] * long
         help_text = inspect.getdoc(function) or ""
         REGISTRY[function.__name__] = Procedure(
-            function.__name__, function, tuple(arguments), returns, privilege, help_text, per_object
+            function.__name__, function, tuple(arguments), returns, privilege, help_text, per_object, long
         )
         return function
 

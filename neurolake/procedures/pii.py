@@ -32,7 +32,7 @@ PROPOSED = pa.schema([
 ])  # fmt: skip
 
 
-@procedure(FINDINGS, per_object=True)
+@procedure(FINDINGS, per_object=True, long=True)
 def scan_pii(context: Context, table_name: str | None = None, full: bool = False, only_new: bool = False) -> pa.Table:
     """Look for personal data in every column of a table, or of every table of the lake, and record what is found.
 
@@ -95,7 +95,7 @@ def findings_table(findings: list[Finding]) -> pa.Table:
     )  # fmt: skip
 
 
-@procedure(COPIED, per_object=True)
+@procedure(COPIED, per_object=True, long=True)
 def redact_deep(context: Context, table_name: str, destination: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Copy a table into a new one whose free text lacks names of people, what Presidio finds, and what redact hides.
 

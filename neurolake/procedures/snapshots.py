@@ -58,7 +58,7 @@ def _backups(context: Context) -> Backups:
     return Backups(context.engine, context.query_id, context.principal.name)
 
 
-@procedure(SNAPSHOTS)
+@procedure(SNAPSHOTS, long=True)
 def create_snapshot(
     context: Context,
     tables: list[str] | None = None,
@@ -149,7 +149,7 @@ def _masks(manifest: Manifest) -> list[tuple[str, str, str]]:
     ]
 
 
-@procedure(VERIFIED)
+@procedure(VERIFIED, long=True)
 def verify_snapshot(
     context: Context, id: str, full: bool = False, quick: bool = False, repository: str | None = None
 ) -> pa.Table:
@@ -180,7 +180,7 @@ def _verified(snapshot_id: str, found: Sequence[Finding]) -> Outcome:
     return Outcome(snapshot_id=snapshot_id, tables=len(tables), rows=sum(finding.rows for finding in tables))
 
 
-@procedure(DRILLED)
+@procedure(DRILLED, long=True)
 def drill_snapshot(
     context: Context, id: str = "latest", bytes_max: int | None = None, repository: str | None = None
 ) -> pa.Table:
@@ -203,7 +203,7 @@ def drill_snapshot(
     return table(rows, DRILLED)
 
 
-@procedure(RESTORED)
+@procedure(RESTORED, long=True)
 def restore_snapshot(
     context: Context,
     id: str,
@@ -266,7 +266,7 @@ def diff_rows(
     return table(found, CHANGES)
 
 
-@procedure(PRUNED)
+@procedure(PRUNED, long=True)
 def prune_snapshots(context: Context, dry_run: bool = True, repository: str | None = None) -> pa.Table:
     """Remove this lake's snapshots that no snapshot_keep_… setting keeps, and files that no snapshot needs.
 
@@ -292,7 +292,7 @@ def prune_snapshots(context: Context, dry_run: bool = True, repository: str | No
     return table(rows, PRUNED)
 
 
-@procedure(ROTATED)
+@procedure(ROTATED, long=True)
 def rotate_snapshot_keys(context: Context, repository: str | None = None) -> pa.Table:
     """Seal with the first of snapshot_keys what the others have sealed, so that those can be taken out of it.
 

@@ -311,7 +311,7 @@ def test_only_the_boundary_catches_everything() -> None:
     """A handler of `Exception` hides faults; the few that stand at an edge say so here."""
     allowed = {
         "flight.errors", "neurolake.cli.exits", "neurolake.notification.notifier", "neurolake.scheduler",
-        "neurolake.sources.waiting",
+        "neurolake.sources.waiting", "neurolake.engine.jobs",
     }  # fmt: skip
     broad = {
         name
