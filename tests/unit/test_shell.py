@@ -144,9 +144,10 @@ def test_a_scripts_last_statement_needs_no_semicolon(lake: neurolake.Lake, capfd
 # Tab
 
 
-def offered(console: Console, before: str) -> list[str]:
+def offered(console: Console, before: str, after: str = "") -> list[str]:
     event = CompleteEvent(completion_requested=True)
-    return [found.text for found in LakeCompleter(console).get_completions(Document(before), event)]
+    document = Document(before + after, len(before))
+    return [found.text for found in LakeCompleter(console).get_completions(document, event)]
 
 
 def test_tab_offers_what_fits_where_the_cursor_is(console: Console) -> None:
@@ -158,6 +159,22 @@ def test_tab_offers_what_fits_where_the_cursor_is(console: Console) -> None:
     assert offered(console, "FROM sales.") == ['"Q1 2026"']
     assert offered(console, "SELECT zzz") == []
     assert offered(console, ".ta") == [".tables"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("SELECT * FROM orders o WHERE o.order", ""), ("SELECT o.order", " FROM orders AS o"),
+     ("SELECT 1 FROM orders p, orders O JOIN orders x ON O.order", ""),
+     ("FROM lake.main.orders\n  o SELECT o.order", ""), ('FROM "orders" "o" SELECT o.order', ""),
+     ("FROM orders SELECT lake.main.orders.order", "")],
+)  # fmt: skip
+def test_tab_knows_aliases(console: Console, before: str, after: str) -> None:
+    assert sorted(offered(console, before, after)) == ["order_id", "ordered_at"]
+
+
+def test_tab_offers_nothing_for_what_is_no_alias(console: Console) -> None:
+    assert offered(console, "SELECT * FROM orders o WHERE q.order") == []
+    assert offered(console, "SELECT 'x' o FROM nothing n WHERE n.order") == []
 
 
 def test_tab_knows_a_table_once_it_is_made(console: Console) -> None:
@@ -182,6 +199,7 @@ def test_the_history_is_the_owners_alone_and_holds_no_passwords(tmp_path: Path) 
     history = _history(Target(tmp_path / "lake"))
     history.store_string("SELECT 1;")
     history.store_string("CALL neurolake.set_password('ann', 'top secret');")
+    history.store_string("FROM 'https://host/x.parquet?X-Amz-Signature=top secret';")
     file = tmp_path / "lake" / "run" / "shell_history"
     assert file.stat().st_mode & 0o777 == 0o600
     assert "SELECT 1;" in file.read_text()

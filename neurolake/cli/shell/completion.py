@@ -1,4 +1,4 @@
-"""Tab: tables after FROM, columns after a table's name and a dot, procedures after neurolake., keywords elsewhere."""
+"""Tab: tables after FROM, columns after a table's name or alias and a dot, procedures after neurolake., keywords."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ KEYWORDS = (
 )  # fmt: skip
 _WORD = re.compile(r'[\w."]*$')
 _TABLE_COMES = re.compile(r"\b(?:from|join|into|update|table|describe|summarize)\s+$", re.IGNORECASE)
+_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+_ALIASED = re.compile(rf'(?<![\w."])({_NAME}(?:\.{_NAME})*)(?=\s+(?:AS\s+)?({_NAME}))', re.IGNORECASE)
+"""A name and the one after it, which may be its alias: only those of tables count."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
@@ -66,14 +69,13 @@ class LakeCompleter(Completer):
             return _matching(COMMANDS, before)
         found = _WORD.search(before)
         word = found[0] if found else ""
+        if "." in word:
+            owner, _, begun = word.rpartition(".")
+            return _matching(_inside(self._current(), _bare(owner), document.text), begun)
         return self._words(before[: len(before) - len(word)], word)
 
     def _words(self, before: str, word: str) -> Iterator[Completion]:
         names = self._current()
-        if "." in word:
-            owner, _, begun = word.rpartition(".")
-            yield from _matching(_inside(names, fold(owner.replace('"', ""))), begun)
-            return
         tables = [*(table.words for table in names.tables), "neurolake."]
         if not _TABLE_COMES.search(before):
             columns = dict.fromkeys(_written(column) for table in names.tables for column in table.columns)
@@ -100,15 +102,21 @@ class LakeCompleter(Completer):
         return names
 
 
-def _inside(names: _Names, owner: str) -> Iterator[str]:
+def _inside(names: _Names, owner: str, text: str) -> Iterator[str]:
     """What comes after a name and a dot: a schema's tables, a table's columns, the system's procedures."""
     if owner == "neurolake":
         yield from names.procedures
+    owners = {owner, *(_bare(table) for table, alias in _ALIASED.findall(text) if _bare(alias) == owner)}
     for schema, table, columns in names.tables:
         if owner == fold(schema):
             yield _written(table)
-        if owner in (fold(table), fold(f"{schema}.{table}")):
+        if not owners.isdisjoint((fold(table), fold(f"{schema}.{table}"))):
             yield from map(_written, columns)
+
+
+def _bare(name: str) -> str:
+    """A name, or several with dots between, folded and without quotes, nor the catalog that all are in."""
+    return fold(name.replace('"', "")).removeprefix("lake.")
 
 
 def _matching(words: Iterable[str], begun: str) -> Iterator[Completion]:

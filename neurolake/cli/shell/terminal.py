@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from neurolake import __version__, errors
+from neurolake import __version__, errors, urls
 from neurolake.cli import exits
 from neurolake.cli.shell.console import Console, Quit
 from neurolake.cli.shell.split import split
@@ -146,10 +146,10 @@ def _history_file(target: Target) -> Path:
 
 
 def _names_secret(text: str) -> bool:
-    """Whether a statement may hold a password: then it does not go into the history file."""
+    """Whether a statement may hold a password or a signed URL: then it does not go into the history file."""
     from neurolake.procedures import REGISTRY, load_all
 
     load_all()
     secretive = {p.name for p in REGISTRY.values() if any(argument.secret for argument in p.arguments)}
     folded = text.casefold()
-    return "password" in folded or any(name in folded for name in secretive)
+    return "password" in folded or urls.hidden(text) != text or any(name in folded for name in secretive)
