@@ -91,6 +91,8 @@ class Session:
 
         By the version of the catalog, the generation of the engine, the changes so far and the table, folded.
         """
+        self.changed_elsewhere = False
+        """Whether the open transaction may have changed functions of a database other than the lake's."""
         self.began_at = -1
         """The version of the catalog when the transaction began."""
         self._before = (self.temporary, self.temporary_functions, self.made_under)
@@ -104,7 +106,11 @@ class Session:
         """Whether a text means here what it means in every session, under that version of the catalog."""
         if self.settings or self.temporary or self.temporary_functions or self.events:
             return False
-        return self.began_at == version or not self.in_transaction()
+        return not self.in_transaction() or self.sees_what_is(version)
+
+    def sees_what_is(self, version: int) -> bool:
+        """Whether the open transaction sees what that version of the catalog has: nothing changed, here or there."""
+        return not self.events and not self.changed_elsewhere and self.began_at == version
 
     def acquire(self, *, governed: bool = False) -> Cursor:
         """A cursor of its own for one statement, with this session's settings; `governed`, apart from the lake."""
@@ -255,6 +261,7 @@ class Session:
         self.changes = changes
         self.writes = writes
         self.began_at = version
+        self.changed_elsewhere = False
         self._owner = threading.current_thread()
         self._unused = by_driver
         self.columns_known.clear()

@@ -31,7 +31,7 @@ class OwnFunctions:
         from neurolake.engine import planning
 
         session = plan.request.session
-        if session.in_transaction() and (session.events or session.began_at != engine.catalog.version):
+        if session.in_transaction() and not session.sees_what_is(engine.catalog.version):
             with planning.borrowed(plan, activity) as cursor:
                 return asked(cursor)
         state = (engine.catalog.version, engine.instance.generation)

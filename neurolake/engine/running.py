@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ALONE = frozenset(("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT"))
 """Verbs that run without a transaction around them."""
+_HOLD_NO_FUNCTIONS = frozenset(("TABLE", "VIEW", "INDEX", "SEQUENCE", "TYPE"))
 
 
 def settled(engine: Engine, activity: Activity, plan: Callable[[], Plan]) -> Result:
@@ -193,6 +194,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
             activity.look()
             if event_of := _event_of(plan):
                 session.events.append(_appended(engine, cursor, activity, event_of))
+            session.changed_elsewhere |= _changes_elsewhere(plan, event_of)
         elif plan.verb in ALONE:
             answer = work(cursor)
             engine.catalog.touch()
@@ -221,6 +223,8 @@ def _own_transaction(
         activity.look()
         with engine.outbox.settling(events):
             cursor.run("COMMIT")
+        if _changes_elsewhere(plan, event_of):
+            engine.catalog.touch()
     except BaseException:
         activity.leave()  # an interrupt meant for what failed must not hit the ROLLBACK and leave a dead cursor behind
         _roll_back(cursor)
@@ -267,6 +271,11 @@ def _event_of(plan: Plan) -> tuple[str, str, str] | None:
     anywhere = len(target) == 1 and "search_path" in session.settings
     detail = tables.detail_of(plan.verb, text, role, anywhere=anywhere)
     return plan.verb if made == plan.verb else f"{plan.verb} {made}", f"{schema}.{target[-1]}", detail
+
+
+def _changes_elsewhere(plan: Plan, event_of: tuple[str, str, str] | None) -> bool:
+    """Whether a write without an event may bring or drop functions: in an attached database, or by copying one."""
+    return event_of is None and plan.kind is Kind.DDL and statements.made_of(plan.text) not in _HOLD_NO_FUNCTIONS
 
 
 def _is_temporary(plan: Plan, text: str, target: tuple[str, ...]) -> bool:
@@ -316,6 +325,8 @@ def commit(engine: Engine, session: Any, activity: Activity | None = None) -> No
             _refuse_failed(cursor)
             with engine.outbox.settling(session.events):
                 cursor.run("COMMIT")
+            if session.changed_elsewhere:
+                engine.catalog.touch()
         except errors.NeuroLakeError:
             _roll_back(cursor)
             session.undone()

@@ -88,6 +88,26 @@ def test_a_transaction_sees_the_functions_that_it_began_with(days: Client, other
     assert days.value(FORMATTED) == 365
 
 
+def test_in_an_attached_database(days: Client) -> None:
+    days.commit()
+    days.execute("ATTACH ':memory:' AS elsewhere")
+    days.commit()
+    counted = FORMATTED.replace("days", "lake.main.days")
+    days.execute("SET search_path = 'elsewhere.main,lake.main'")
+    seen = [days.value(counted)]
+    for statement in ("CREATE MACRO elsewhere.main.strftime(a, b) AS '1995'", "DROP MACRO elsewhere.main.strftime"):
+        days.begin()
+        days.execute(statement)
+        seen.append(days.value(counted))
+        days.commit()
+        seen.append(days.value(counted))
+    assert seen == [365, 1000, 1000, 365, 365]
+    days.execute("RESET search_path")
+    days.commit()
+    days.execute("DETACH elsewhere")
+    days.commit()
+
+
 def test_a_function_beside_it_leaves_the_rules_on(days: Client) -> None:
     days.execute("CREATE SCHEMA s")
     days.execute("CREATE MACRO s.year(a) AS 1")
