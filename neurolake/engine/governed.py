@@ -22,6 +22,7 @@ from neurolake.engine.gating import Gated, Marks, mapped, reprinted
 from neurolake.governance import gate, tables, views
 from neurolake.governance.access import IN_DOUBT, ColumnDecision, TableDecision
 from neurolake.governance.actions import ABSENT
+from neurolake.governance.facts import RowFilter
 from neurolake.governance.gate_marks import marked
 from neurolake.governance.ruling import NOTHING, Ruling
 from neurolake.identifiers import fold
@@ -265,11 +266,34 @@ class Relations:
         except errors.NeuroLakeError as problem:
             if isinstance(problem, errors.Stopped | errors.Unavailable | errors.SourceFailed):
                 raise
-            raise errors.AccessDenied(
-                "What the role may see of a table could not be worked out, so nothing of it is shown.",
-                code="view_failed",
-                next_step="Ask an administrator to look at its policies and row filters.",
-            ) from None
+            raise self._unworkable() from None
+
+    def _unworkable(self) -> errors.AccessDenied:
+        """Why no view could be made: a row filter that the table has outgrown is named."""
+        for name, decision in self.decisions.items():
+            for one in decision.filters:
+                if not self._fits(one, name):
+                    return errors.AccessDenied(
+                        f"The row filter {one.name} does not fit {name} as it is now, so none of its rows is shown: a "
+                        "column that it names was dropped, or is of another type.",
+                        code="view_failed",
+                        next_step="Ask an administrator to set it anew, or to drop it.",
+                    )
+        return errors.AccessDenied(
+            "What the role may see of a table could not be worked out, so nothing of it is shown.",
+            code="view_failed",
+            next_step="Ask an administrator to look at its policies and row filters.",
+        )
+
+    def _fits(self, row_filter: RowFilter, name: Name) -> bool:
+        condition = row_condition(self._engine, row_filter, self._principal.attributes)
+        sql, _ = self.described(name)
+        try:
+            with planning.borrowed(self._draft, self._activity) as cursor:
+                cursor.bind(f"SELECT 1 FROM {sql} WHERE {condition}")
+        except errors.InvalidRequest:
+            return False
+        return True
 
     def described(self, name: Name) -> tuple[str, dict[str, str]]:
         """The SQL that reads a relation as it is, and its columns.
@@ -328,7 +352,8 @@ class Relations:
         key = (joined, *sorted(self._principal.attributes.items()))
         made = self._engine.forms.conditions.get(key)
         if made is None:
-            made = row_condition(self._engine, joined, self._principal.attributes)
+            each = (row_condition(self._engine, one, self._principal.attributes) for one in decision.filters)
+            made = " AND ".join(f"({condition})" for condition in each)
             self._engine.forms.keep(self._engine.forms.conditions, key, made)
         return made
 
@@ -340,23 +365,23 @@ def _in_zone(condition: str, columns: Mapping[str, str]) -> bool:
     return _TIMES.search(condition) is not None or any(map(_ZONED.search, asked))
 
 
-def row_condition(engine: Engine, condition: str, attributes: Mapping[str, str]) -> str:
+def row_condition(engine: Engine, row_filter: RowFilter, attributes: Mapping[str, str]) -> str:
     """A row filter as it stands in a view: `neurolake.attribute('x')` becomes the caller's own, NULL where none is set.
 
     Raises:
         AccessDenied: it cannot be read; no row is shown.
     """
-    tree = engine.serialise(f"SELECT 1 WHERE {condition}")
     try:
+        tree = engine.serialise(f"SELECT 1 WHERE {row_filter.condition}")
         (statement,) = tree["statements"]
         _fill_in(statement, attributes)
         where = statement["node"]["where_clause"]
         statement["node"].update(select_list=[where], where_clause=None)
     except (KeyError, TypeError, ValueError):
         raise errors.AccessDenied(
-            "A row filter of the table cannot be read, so none of its rows is shown.",
+            f"The row filter {row_filter.name} of {row_filter.table} cannot be read, so none of its rows is shown.",
             code="row_filter_unreadable",
-            next_step="Ask an administrator to set it anew.",
+            next_step="Ask an administrator to set it anew, or to drop it.",
         ) from None
     return reprinted(engine, tree)[0].removeprefix("SELECT ")
 

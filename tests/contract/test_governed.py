@@ -13,7 +13,7 @@ import adbc_driver_manager
 import pyarrow as pa
 import pytest
 
-from contract.clients import PASSWORD, failure_of
+from contract.clients import PASSWORD, Failure, failure_of
 from contract.wire import Wire, command
 from flight.service import Service
 from neurolake import errors, loading
@@ -119,13 +119,18 @@ def ann(request: pytest.FixtureRequest, service: Service) -> Iterator[Run]:
         yield run
 
 
-def code_of(run: Run, sql: str, values: Any = None) -> str:
-    """The code of the error that a statement ends with."""
+def failure(run: Run, sql: str, values: Any = None) -> Failure:
+    """The error that a statement ends with."""
     try:
         run(sql, values)
     except (errors.NeuroLakeError, adbc_driver_manager.Error) as error:
-        return failure_of(error).code
+        return failure_of(error)
     raise AssertionError(f"it did not fail: {sql}")
+
+
+def code_of(run: Run, sql: str, values: Any = None) -> str:
+    """The code of the error that a statement ends with."""
+    return failure(run, sql, values).code
 
 
 class TestReading:
@@ -149,6 +154,39 @@ class TestReading:
         assert ann("SELECT DISTINCT region FROM people") == [("north",)]
         owner(service.engine)("CALL neurolake.set_attribute('ann', 'region', NULL)")
         assert ann("SELECT count(*) FROM people") == [(0,)]
+
+    @pytest.mark.parametrize("change", ["DROP COLUMN region", "ALTER region TYPE INTEGER USING id"])
+    def test_a_row_filter_that_its_table_has_outgrown_is_named(self, service: Service, change: str) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_row_filter('sound', 'analyst', 'people', 'id >= 0')")
+        admin("CALL neurolake.set_row_filter('own', 'analyst', 'people', 'starts_with(region, ''n'')')")
+        admin(f"ALTER TABLE people {change}; CALL neurolake.set_pii('people', null, 'confirmed')")
+        for way in (embedded, driver):
+            with way(service) as ann:
+                for sql in ("SELECT count(*) FROM people", "SELECT o.id FROM orders o JOIN people p ON o.id = p.id"):
+                    told = failure(ann, sql)
+                    assert told.code == "view_failed"
+                    assert "The row filter own does not fit people" in told.text
+                assert ann("SELECT count(*) FROM orders") == [(20,)]
+        ((_, _, _, action, _, reason),) = admin("CALL neurolake.explain_policy('FROM people', role => 'analyst')")
+        assert action == "denied"
+        assert "The row filter own does not fit people" in reason
+        admin("CALL neurolake.drop_row_filter('own')")
+        with driver(service) as ann:
+            assert ann("SELECT count(*) FROM people") == [(10,)]
+
+    def test_a_row_filter_that_cannot_be_read_is_named(self, service: Service, ann: Run) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.set_row_filter('sound', 'analyst', 'people', 'id >= 0')")
+        admin("CALL neurolake.set_row_filter('own', 'analyst', 'people', 'id < 3')")
+        with service.engine.governance.change("set_row_filter", OWNER, "") as db:  # as if of a parser that read more
+            db.execute("UPDATE row_filters SET condition = 'id <<< 3) OR (true' WHERE name = 'own'")
+        told = failure(ann, "SELECT count(*) FROM people")
+        assert told.code == "row_filter_unreadable"
+        assert "The row filter own of people cannot be read" in told.text
+        ((_, _, _, action, _, reason),) = admin("CALL neurolake.explain_policy('FROM people', role => 'analyst')")
+        assert action == "denied"
+        assert "The row filter own of people cannot be read" in reason
 
     def test_a_registered_source_is_masked_too(self, service: Service, ann: Run, tmp_path: Path) -> None:
         file = tmp_path / "customers.csv"
