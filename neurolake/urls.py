@@ -6,7 +6,8 @@ import re
 
 HIDDEN = "***"
 
-_URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>(?:[^\s'\"]|'')*)", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,30})://(?P<rest>(?:[^\s'\"]|'')*)", re.IGNORECASE)
+"""The length of the scheme is limited, so that a long text without a URL is read in time proportional to it."""
 _USER = re.compile(r"[^/?#]*@")
 _QUERY = {True: re.compile(r"\?.+", re.DOTALL), False: re.compile(r"\?[\w.-]+=.*", re.DOTALL)}
 """Of HTTP everything after a question mark; elsewhere that may be a pattern's, and only `?name=` begins a query."""
@@ -24,7 +25,7 @@ def hidden(text: str) -> str:
 
 
 def _hidden(url: re.Match[str]) -> str:
-    is_http = url["scheme"].lower() in ("http", "https")
+    is_http = url["scheme"].lower().endswith(("http", "https"))  # what stands before it may be anything
     rest, user = url["rest"], _USER.match(url["rest"])
     if user is not None and (is_http or ":" in user[0]):
         rest = f"{HIDDEN}@{rest[user.end() :]}"
