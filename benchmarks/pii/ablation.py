@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pyarrow as pa
+
 import neurolake
 from benchmarks.pii import heldout, tuning
 from benchmarks.pii.corpus import Spec
@@ -18,7 +20,7 @@ from neurolake.pii import people
 from neurolake.pii.classify import DETECTOR, classify
 from neurolake.pii.kinds import KINDS, Kind
 from neurolake.pii.names import read
-from neurolake.pii.samples import of_column
+from neurolake.pii.samples import take
 
 WIDTH = 40
 NOTHING = "no such name"
@@ -50,7 +52,7 @@ def measure() -> tuple[Score, int]:
         assert isinstance(lake, EmbeddedLake)
         for start in range(0, len(columns), WIDTH):
             part = columns[start : start + WIDTH]
-            leaves = [next(iter(of_column(column.name, array(column)))) for column in part]
+            leaves = [take(pa.table({column.name: array(column)})).leaves[0] for column in part]
             with lake.session.at_home() as cursor:
                 found = {id(verdict.leaf): verdict.entity for verdict in classify(cursor, leaves, kinds)}
             said += [found.get(id(leaf)) for leaf in leaves]

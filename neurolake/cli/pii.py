@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurolake.cli.output import answer, destination, print_rows
 from neurolake.cli.progress import Waiting
 from neurolake.cli.target import Command, Target, on_a_lake
+from neurolake.sql.text import Name
+
+if TYPE_CHECKING:
+    from neurolake.lake import Lake
+
+SHOWN_MAX = 20
+"""Columns that a message names."""
 
 
 @click.group()
@@ -35,7 +43,26 @@ def scan(target: Target, table: str | None, all_: bool, full: bool, only_new: bo
         raise click.UsageError("Name one table, or say --all.")
     with target.open() as lake, Waiting("Scanning", lake):
         found = lake.pii.scan(table, full=full, only_new=only_new)
+        closed = [row for row in _columns(lake, table) if row["pii_status"] == "unscanned"]
     print_rows(found.drop_columns(["sample_size", "detector"]), as_json)
+    if closed and not as_json:
+        names = ", ".join(f"{row['table_name']}.{row['column_name']}" for row in closed[:SHOWN_MAX])
+        more = f" and {len(closed) - SHOWN_MAX} more" if len(closed) > SHOWN_MAX else ""
+        click.echo(
+            f"Closed to governed roles stay {names}{more}: no value of theirs was met, or too much to read all of it. "
+            "Scan again when they have values, or say by set_pii what they hold.",
+            err=True,
+        )
+
+
+def _columns(lake: Lake, table: str | None) -> list[dict[str, Any]]:
+    """The columns of a table or of all, and whether they were looked at."""
+    sql = "SELECT table_schema, table_name, column_name, pii_status FROM neurolake.columns"
+    rows: list[dict[str, Any]] = lake.sql(sql).arrow().to_pylist()
+    if table is None:
+        return rows
+    wanted = Name.parse(table).fold()
+    return [row for row in rows if Name(row["table_schema"], row["table_name"]).fold() == wanted]
 
 
 @pii.command(cls=Command)
@@ -54,7 +81,7 @@ def report(target: Target, table: str | None, format_: str, output: Path | None,
         raise click.UsageError("--output goes with --format html.")
     with target.open() as lake:
         found = lake.pii.findings(table)
-        columns = lake.sql("SELECT table_name, column_name, pii_status FROM neurolake.columns").arrow().to_pylist()
+        columns = _columns(lake, table)
     if format_ == "table":
         print_rows(found if as_json else found.drop_columns(["sample_size", "detector"]), as_json)
         return
@@ -63,9 +90,8 @@ def report(target: Target, table: str | None, format_: str, output: Path | None,
     from neurolake.pii.report import page
 
     named = target.home.expanduser().absolute().name if target.home is not None else target.uri or ""
-    shown = [row for row in columns if table is None or row["table_name"] == table.split(".")[-1]]
     with destination(output) as sink:
-        sink.write(page(found.to_pylist(), shown, datetime.datetime.now(datetime.UTC), named).encode())
+        sink.write(page(found.to_pylist(), columns, datetime.datetime.now(datetime.UTC), named).encode())
     if output is not None:
         answer(f"Wrote {output}.", {"file": str(output), "findings": found.num_rows}, as_json)
 

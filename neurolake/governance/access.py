@@ -27,6 +27,7 @@ DERIVED = "derived"
 """The status of a column of a governed role's view, which is as open as what it reads."""
 NOT_GRANTED = "not granted"
 WRITE_ONLY = "granted to be written, not to be read"
+UNSCANNED = "not scanned since it came to be as it is, or the scan met no value of it, or too much to read all"
 IN_DOUBT = "it has just been changed, and the metadata does not know it yet"
 FORMERLY = (
     "policies, tags or findings from before the upgrade may be about it: an administrator sets them anew on this "
@@ -248,7 +249,7 @@ class Access:
         if status == "unscanned" and seen:
             status = DERIVED
         if status == "unscanned":
-            return ColumnDecision(column, actions.ABSENT, {}, None, "not scanned since it came to be as it is")
+            return ColumnDecision(column, actions.ABSENT, {}, None, UNSCANNED)
         found, finding = self._matches(met, known, folded, data_type), known.finding(folded)
         if not found:
             return ColumnDecision(column, "allow", {}, None, status, finding)

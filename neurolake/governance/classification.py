@@ -7,7 +7,7 @@ which policies it meets.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from neurolake import errors
@@ -41,6 +41,7 @@ class Classification:
         columns: Mapping[str, str],
         findings: Iterable[Finding],
         *,
+        left_out: Collection[str] = (),
         principal: Principal = OWNER,
         query_id: str = "",
         still: Callable[[], bool] = lambda: True,
@@ -54,6 +55,7 @@ class Classification:
             columns: the columns that were looked at, all with the DuckDB type they have: one whose type changes
                 later counts as unscanned.
             findings: what was found in them.
+            left_out: those of them that held too much to be looked at as a whole: they count as unscanned.
             principal: who had it scanned.
             query_id: the statement that did.
             still: whether the table is still the one that was scanned. Asked while no change of a table can be noted,
@@ -74,6 +76,9 @@ class Classification:
             for column, data_type in columns.items():
                 key = (*name, fold(column))
                 db.execute(f"DELETE FROM findings WHERE {_WHERE} AND status = 'auto'", key)
+                if column in left_out:
+                    db.execute(f"DELETE FROM scans WHERE {_WHERE} AND status = 'scanned'", key)
+                    continue
                 db.execute(
                     "INSERT INTO scans VALUES (?, ?, ?, ?, 'scanned', ?) ON CONFLICT DO UPDATE SET at = excluded.at, "
                     "data_type = excluded.data_type, "

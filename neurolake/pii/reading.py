@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from neurolake.catalog import Source
     from neurolake.engine import Engine
 
-__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "borrowed", "files_of", "identity", "pieces", "read", "short"]
+__all__ = ["SPOTS", "SPOT_ROWS", "Sample", "any_value", "borrowed", "files_of", "identity", "pieces", "read", "short"]
 
 SPOTS = 8
 SPOT_ROWS = 125
@@ -29,6 +30,8 @@ SPOT_ROWS = 125
 PIECE_ROWS = 122_880
 """A row group of the engine's own tables."""
 COLUMNS_AT_ONCE = 8
+_NESTED = re.compile(r"[(\[]|\bJSON\b|\bVARIANT\b")
+"""Stands in the type of a column that has parts. (A decimal does no harm as JSON.)"""
 _HERE = f"{folded_sql('schema_name')} = ? AND {folded_sql('table_name')} = ?"
 FILES_MAX = SPOTS
 """Files of one source that are opened."""
@@ -144,7 +147,25 @@ def _managed(cursor: Cursor, name: Name) -> Sample:
     if not found or (found[0][0] or 0) <= 2 * SPOTS * SPOT_ROWS:
         return Sample(cursor.table(f"SELECT * FROM {name.sql()} LIMIT {SPOTS * SPOT_ROWS}"), types)
     where = " OR ".join(f"rowid BETWEEN {start} AND {end}" for start, end in _spots(found[0][0], SPOTS))
-    return Sample(cursor.table(f"SELECT * FROM {name.sql()} WHERE {where}"), types)
+    rows = cursor.table(f"SELECT * FROM {name.sql()} WHERE {where}")
+    # A column that few rows have is looked for where it is.
+    empty = [column for column, cells in zip(rows.column_names, rows.columns, strict=True) if not _filled(cells)]
+    more = [
+        cursor.table(f"SELECT {quote(one)} FROM {name.sql()} WHERE {quote(one)} IS NOT NULL LIMIT {SPOT_ROWS}")
+        for one in empty
+    ]
+    return Sample(pa.concat_tables([rows, *more], promote_options="default"), types)
+
+
+def _filled(cells: pa.ChunkedArray) -> bool:
+    return bool(len(cells) - cells.null_count >= SPOTS)
+
+
+def any_value(engine: Engine, name: Name, names: Sequence[str]) -> bool:
+    """Whether any of a table's columns has a value in any row."""
+    met = " OR ".join(f"{quote(one)} IS NOT NULL" for one in names)
+    sql = f"SELECT 1 FROM {name.sql()} WHERE {met} LIMIT 1"
+    return bool(engine.instance.acquire_and(lambda cursor: cursor.rows(sql)))
 
 
 def _spots(rows: int, count: int, share: float = 0.0) -> Iterator[tuple[int, int]]:
@@ -167,14 +188,48 @@ def _source(engine: Engine, cursor: Cursor, source: Source, new_since: frozenset
     types = dict(zip(binding.names, binding.types, strict=True))
     files = files_of(cursor, source)
     wanted = [file for file in files if new_since is None or short(file) not in new_since]
-    chosen = _spread(wanted, FILES_MAX)
+    chosen = list(zip(files_ := _spread(wanted, FILES_MAX), _shown(cursor, source, files_, types), strict=True))
     if source.format == "parquet":
         parts = list(_parquet(cursor, source, chosen))
     else:
         each = SPOTS * SPOT_ROWS // max(1, len(chosen))
-        parts = [cursor.table(f"SELECT * FROM {_reader(source, file)} LIMIT {each}") for file in chosen]
+        parts = [
+            cursor.table(f"SELECT {', '.join(shown)} FROM {_reader(source, file)} LIMIT {each}")
+            for file, shown in chosen
+            if shown
+        ]
     rows = pa.concat_tables(parts, promote_options="permissive") if parts else _empty(binding.schema)
     return Sample(rows, types, tuple(files), tuple(wanted))
+
+
+def _shown(cursor: Cursor, source: Source, files: Sequence[str], types: Mapping[str, str]) -> Iterator[Sequence[str]]:
+    """The columns of each file as SQL that gives them the types of the whole set: read alone a file has its own.
+
+    Nested columns that are not the same in all files become JSON, so that nothing in them is lost.
+    """
+    met = [cursor.bind(f"SELECT * FROM {_reader(source, file)}") for file in files]
+    of_files = [{fold(name): kind for name, kind in zip(one.names, one.types, strict=True)} for one in met]
+    as_json = {
+        name
+        for name, kind in types.items()
+        if any(
+            (own := one.get(fold(name), kind)) != kind and (_NESTED.search(own) or _NESTED.search(kind))
+            for one in of_files
+        )
+    }
+    for there in of_files:
+        yield [
+            _as(name, there[fold(name)], None if name in as_json else kind)
+            for name, kind in types.items()
+            if fold(name) in there
+        ]
+
+
+def _as(name: str, own: str, wanted: str | None) -> str:
+    quoted = quote(name)
+    if wanted is None:
+        return f"CAST(to_json({quoted}) AS VARCHAR) AS {quoted}"
+    return quoted if own == wanted else f"TRY_CAST({quoted} AS {wanted}) AS {quoted}"
 
 
 def _empty(schema: pa.Schema | None) -> pa.Table:
@@ -221,22 +276,21 @@ def _grouped(spots: Sequence[str], groups: int) -> list[Sequence[str]]:
     return [spots[at : at + each] for at in range(0, len(spots), each)]
 
 
-def _parquet(cursor: Cursor, source: Source, files: Sequence[str]) -> Iterator[pa.Table]:
+def _parquet(cursor: Cursor, source: Source, files: Sequence[tuple[str, Sequence[str]]]) -> Iterator[pa.Table]:
     """A few runs of rows of each file, a few columns at a time: a run costs the memory of the row group it is in."""
     if not files:
         return
     each = SPOTS // len(files)
-    for place, file in enumerate(files):
+    for place, (file, shown) in enumerate(files):
         ((count, groups),) = cursor.rows(f"SELECT num_rows, num_row_groups FROM parquet_file_metadata({literal(file)})")
         spots = _spots(int(count), each, place / max(1, len(files) - 1))
         runs = _grouped([f"file_row_number BETWEEN {a} AND {b}" for a, b in spots], int(groups))
         reader = _reader(source, file, ", file_row_number := true")
-        names = cursor.bind(f"SELECT * EXCLUDE (file_row_number) FROM {reader}").names
         parts = [
             pa.concat_tables(
-                cursor.table(f"SELECT {columns(some)} FROM {reader} WHERE {' OR '.join(run)}") for run in runs
+                cursor.table(f"SELECT {', '.join(some)} FROM {reader} WHERE {' OR '.join(run)}") for run in runs
             )
-            for some in (names[at : at + COLUMNS_AT_ONCE] for at in range(0, len(names), COLUMNS_AT_ONCE))
+            for some in (shown[at : at + COLUMNS_AT_ONCE] for at in range(0, len(shown), COLUMNS_AT_ONCE))
         ]
         yield pa.table(
             [column for part in parts for column in part.columns],

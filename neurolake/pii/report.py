@@ -115,4 +115,8 @@ def _unscanned(columns: Sequence[Row]) -> str:
         return ""
     shown = ", ".join(f"<code>{escape(name)}</code>" for name in names[:200])
     more = f" and {len(names) - 200:,} more" if len(names) > 200 else ""
-    return f"<h2>Not scanned</h2><p>Governed roles do not see these columns: {shown}{more}.</p>"
+    why = (
+        "Nobody has scanned them since they came to be as they are, or the scan met no value of theirs, or more than "
+        "it could read. <code>set_pii</code> says what they hold and opens them."
+    )
+    return f"<h2>Not scanned</h2><p>Governed roles do not see these columns: {shown}{more}. {why}</p>"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neurolake import errors
 from neurolake.governance.facts import Finding
 from neurolake.identifiers import fold
 from neurolake.pii import classify, custom, named, ner, reading, samples
@@ -68,11 +69,34 @@ def scan(
         NotFound: there is no such table.
         InvalidRequest: `recogniser_invalid`, `ner_unusable`: what the settings name cannot be used.
         Unavailable: it was replaced or altered meanwhile.
+        InternalProblem: `scan_failed`: a fault.
     """
+    try:
+        return _scan(engine, name, principal, query_id, full, only_new, activity, pause)
+    except errors.NeuroLakeError:
+        raise
+    except Exception as fault:  # the boundary to whatever a file may hold: one table must not end the scans of others
+        raise errors.InternalProblem(
+            f"{name} could not be scanned for personal data: a fault ({type(fault).__name__}).",
+            code="scan_failed",
+            next_step="Its columns stay closed to governed roles; say by set_pii what they hold, and report the fault.",
+        ) from None
+
+
+def _scan(
+    engine: Engine,
+    name: Name,
+    principal: Principal,
+    query_id: str,
+    full: bool,
+    only_new: bool,
+    activity: Activity | None,
+    pause: Callable[[], None] | None,
+) -> Scanned:
     before = reading.identity(engine, name)
     seen = _files_seen(engine, name) if only_new else None
     sample = reading.read(engine, name, seen, activity)
-    leaves = samples.leaves(sample.rows)
+    leaves, empty, left_out = samples.take(sample.rows)
     kinds, pipeline = custom.load(engine), ner.of(engine)
     check = activity.check if activity else lambda: None
     with reading.borrowed(engine, activity) as cursor:
@@ -88,8 +112,10 @@ def scan(
         sample.rows.num_rows
     ):  # an empty table was not looked at: what comes into it stays closed until a scan has seen it
         kept = [] if full and not seen else _kept(engine, name, findings, None if seen else sample.rows.num_rows)
+        met = {fold(column) for column in sample.rows.column_names} - {fold(column) for column in empty}
+        looked_at = {column: kind for column, kind in sample.types.items() if fold(column) in met}
         engine.governance.classification.record(
-            name, sample.types, [*findings, *kept], principal=principal, query_id=query_id,
+            name, looked_at, [*findings, *kept], left_out=left_out, principal=principal, query_id=query_id,
             still=lambda: reading.identity(engine, name) == before,
         )  # fmt: skip
         _note_files(engine, name, sample.files)

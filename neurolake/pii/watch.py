@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake.governance.facts import read
 from neurolake.governance.tables import names
+from neurolake.pii import reading
 from neurolake.pii.scan import scan
 from neurolake.query import Principal
 from neurolake.sql.text import Name
@@ -59,8 +60,10 @@ def _scan(engine: Engine, name: Name, user_name: str, query_id: str) -> None:
 
 
 def _is_open(engine: Engine, name: Name) -> bool:
+    """Whether a table has a column that nobody has looked at and that has something to be looked at."""
     found = read(engine.store, name)
     if not found.scans:
         return True
     binding = engine.instance.acquire_and(lambda cursor: cursor.bind(f"SELECT * FROM {name.sql()}"))
-    return any(found.status(column) == "unscanned" for column in binding.names)
+    unseen = [column for column in binding.names if found.status(column) == "unscanned"]
+    return bool(unseen) and reading.any_value(engine, name, unseen)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contract.clients import PASSWORD, failure_of
@@ -122,3 +125,68 @@ class TestProtect:
         kept = admin("SELECT name FROM neurolake.policies WHERE contains(target, 'pair')")
         assert sorted(one["name"] for one in kept) == sorted(row["name"] for row in proposed)
         assert len(proposed) == 2
+
+
+class TestWhatWasNotLookedAt:
+    def test_a_column_without_a_value_stays_closed_until_it_has_some(self, admin: Run, ann: Run) -> None:
+        admin(
+            "CREATE TABLE sparse AS SELECT i AS id, NULL::VARCHAR AS ssn, NULL::VARCHAR AS note FROM range(9000) r(i)"
+        )
+        admin("CALL neurolake.scan_pii('sparse')")
+        assert ann("SELECT * FROM sparse WHERE id = 0") == [{"id": 0}]
+        admin("UPDATE sparse SET ssn = '536-45-' || (1000 + id) WHERE id % 1000 = 500")
+        assert ann("SELECT * FROM sparse WHERE id = 500") == [{"id": 500}]
+        (found,) = admin("CALL neurolake.scan_pii('sparse')")
+        assert (found["column_name"], found["entity"], found["sample_size"]) == ("ssn", "US_SSN", 9)
+        admin("CALL neurolake.set_pii('column:sparse.note', NULL, 'confirmed')")
+        assert ann("SELECT * FROM sparse WHERE id = 500") == [{"id": 500, "ssn": None, "note": None}]
+
+    def test_a_column_of_a_file_that_was_not_read_stays_closed(self, admin: Run, ann: Run, tmp_path: Path) -> None:
+        for number in range(20):
+            more = {"ssn": ["536-45-1234"] * 9} if number == 12 else {}
+            pq.write_table(pa.table({"id": range(9), **more}), tmp_path / f"{number:02}.parquet")
+        admin(f"CALL neurolake.register('many', '{tmp_path}')")
+        admin("CALL neurolake.scan_pii('many')")
+        assert ann("SELECT * FROM many LIMIT 1") == [{"id": 0}]
+
+    def test_numbers_of_persons_that_became_floats(self, admin: Run, ann: Run) -> None:
+        admin("CREATE TABLE floats AS SELECT CASE WHEN i > 0 THEN 536451000 + i END::DOUBLE AS ssn, i / 3 AS rate "
+              "FROM range(50) r(i)")  # fmt: skip
+        (found,) = admin("CALL neurolake.scan_pii('floats')")
+        assert (found["column_name"], found["entity"]) == ("ssn", "US_SSN")
+        assert {row["ssn"] for row in ann("SELECT ssn FROM floats")} == {None}
+
+    def test_a_document_too_wide_to_be_read_stays_closed(self, admin: Run, ann: Run) -> None:
+        wide = ", ".join(f"'k{chr(97 + i // 26)}{chr(97 + i % 26)}', i + {i}" for i in range(300))
+        admin(f"CREATE TABLE wide AS SELECT i AS id, json_object({wide})::VARCHAR AS doc FROM range(9) r(i)")
+        admin("CALL neurolake.scan_pii('wide')")
+        assert ann("SELECT * FROM wide LIMIT 1") == [{"id": 0}]
+
+
+class TestKeys:
+    def test_keys_are_looked_at_and_never_kept(self, service: Service, admin: Run) -> None:
+        document = """json_object('ann' || i || '@example.org', '+49 30 12345' || (10 + i))::VARCHAR"""
+        admin(f"CREATE TABLE keyed AS SELECT {document} AS contacts FROM range(60) r(i)")
+        found = {row["entity"]: row["evidence"] for row in admin("CALL neurolake.scan_pii('keyed', full => true)")}
+        assert set(found) == {"EMAIL_ADDRESS", "PHONE_NUMBER"}
+        assert all(evidence.endswith(" in contacts.*") for evidence in found.values())
+        for file in service.engine.home.path.rglob("system.sqlite*"):
+            assert b"ann1@" not in file.read_bytes()
+
+
+class TestFilesThatDiffer:
+    def test_types_that_differ_from_file_to_file_are_read_as_those_of_the_set(
+        self, admin: Run, ann: Run, tmp_path: Path
+    ) -> None:
+        numbers = "\n".join(f"{i},4930123{i:04}" for i in range(50))
+        texts = "\n".join(f"{i},+49 30 123{i:04}" for i in range(50))
+        (tmp_path / "1.csv").write_text(f"id,phone\n{numbers}\n")
+        (tmp_path / "2.csv").write_text(f"id,phone\n{texts}\n")
+        (tmp_path / "1.json").write_text("\n".join(json.dumps({"a": {"mail": f"u{i}@x.org"}}) for i in range(50)))
+        (tmp_path / "2.json").write_text("\n".join(json.dumps({"a": {"n": i, "mail": [1]}}) for i in range(50)))
+        for kind in ("csv", "json"):
+            admin(f"CALL neurolake.register('differ_{kind}', '{tmp_path}/*.{kind}')")
+        assert [row["entity"] for row in admin("CALL neurolake.scan_pii('differ_csv')")] == ["PHONE_NUMBER"]
+        (found,) = admin("CALL neurolake.scan_pii('differ_json')")
+        assert (found["entity"], found["evidence"].rpartition(" in ")[2]) == ("EMAIL_ADDRESS", "a.mail")
+        assert ann("SELECT * FROM differ_csv LIMIT 1") == [{"id": 0, "phone": None}]
