@@ -33,6 +33,10 @@ logger = logging.getLogger("neurolake")
 CATALOG = "lake"
 """The one catalog a client sees."""
 
+IO_THREADS = 256
+"""Threads that wait for reads of Parquet and CSV files, local ones too. By default the engine has a few for each core:
+reads that a silent server leaves unanswered, dozens for one statement, would take them all, and hold up every other."""
+
 REOPEN_WAIT_S = 5.0
 """How long statements in flight get to notice that they are stopped before a broken database is closed."""
 
@@ -78,6 +82,7 @@ class InstanceOptions:
     memory_bytes_max: int
     temp_bytes_max: int
     threads: int
+    io_threads: int = IO_THREADS
     allowed_locations: tuple[str, ...] = ()
     on_open: tuple[Callable[[Any], None], ...] = ()
     recover: Recover | None = None
@@ -116,6 +121,7 @@ class Instance:
             "temp_directory": options.temp_directory,
             "memory_limit": f"{options.memory_bytes_max // 1000}KB",
             "threads": options.threads,
+            "async_threads": options.io_threads,
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -239,7 +245,7 @@ class Instance:
 
 def parsing_instance(memory_bytes_max: int) -> Instance:
     """An instance for questions about texts: it holds nothing, reads nothing, and optimises nothing."""
-    return Instance(InstanceOptions(None, "", memory_bytes_max, 0, 1, on_open=(_optimise_nothing,)))
+    return Instance(InstanceOptions(None, "", memory_bytes_max, 0, 1, io_threads=0, on_open=(_optimise_nothing,)))
 
 
 def _optimise_nothing(connection: Any) -> None:

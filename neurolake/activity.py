@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -96,7 +96,10 @@ class Activity:
     clock: float = field(default_factory=time.perf_counter)
     rows_out: int = 0
     bytes_out: int = 0
-    sources: tuple[str, ...] = ()
+    sources: set[str] | None = None
+    """The locations in remote storage that it reads; None as long as none is known."""
+    thread: int = field(default_factory=threading.get_ident)
+    """Which thread works for it, by the last that is known."""
     problem: errors.Stopped | None = None
     cursor: Cursor | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -237,12 +240,45 @@ class Activities:
         """All of them, as of now."""
         return list(self._by_id.values())
 
-    def uses(self, location: str) -> bool:
-        """Whether any statement that still matters reads this location, or may: a literal path is nobody's source."""
-        return any(
-            activity.problem is None and (not activity.sources or location.startswith(activity.sources))
+    def begin_reading(self, location: str, patterns: Collection[str]) -> tuple[Activity, ...]:
+        """The calling thread's statement reads a location, that these patterns chose: it; none where none is known."""
+        own = self._here()
+        if own is None:
+            return ()
+        if own.sources is None:
+            own.sources = {location}
+        elif own.sources.isdisjoint(patterns):
+            own.sources.add(location)
+        return (own,)
+
+    def readers(self, patterns: Collection[str]) -> tuple[Activity, ...]:
+        """The statements that read any of these locations now; a stopped one is among them until it has ended."""
+        return tuple(
+            activity
             for activity in self.snapshot()
+            if activity.sources is not None and not activity.sources.isdisjoint(patterns)
         )
+
+    def given_up(self, readers: Collection[Activity]) -> bool:
+        """Whether what the calling thread waits for is needed no more, of what was begun for one of these statements.
+
+        The engine's own threads do not say which statement they read for: then it is needed until all have ended.
+        """
+        own = self._here()
+        if own is not None and own in readers:
+            return own.problem is not None
+        stopped = [reader.problem is not None for reader in readers]
+        return any(stopped) and all(
+            over or reader.query_id not in self._by_id for over, reader in zip(stopped, readers, strict=True)
+        )
+
+    def _here(self) -> Activity | None:
+        """The statement that the calling thread works for; one inside another comes first."""
+        thread = threading.get_ident()
+        for activity in reversed(self.snapshot()):
+            if activity.thread == thread and activity.at_work:
+                return activity
+        return None
 
     def stop_all(self, problem: Callable[[], errors.Stopped]) -> None:
         """Stop everything that runs."""

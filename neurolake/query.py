@@ -136,6 +136,7 @@ class Plan:
         returns_rows: it answers with rows of its own, rather than with a count.
         home: it must run on the session's home cursor.
         sources: names of the registered sources it reads.
+        storage: locations in remote storage that its planning looked at.
         ruling: what was decided for a governed role; None for an administrator, to whom nothing is closed.
     """
 
@@ -154,6 +155,7 @@ class Plan:
     home: bool = False
     returns_rows: bool = False
     sources: tuple[str, ...] = ()
+    storage: frozenset[str] = frozenset()
     parts: tuple[str, ...] = ()
     """The statements of a script."""
     opened: tuple[Any, ...] = ()

@@ -207,6 +207,8 @@ class Result:
 
     def _pull(self) -> pa.RecordBatch | None:
         activity = self._activity
+        if activity.sources is not None:
+            activity.thread = threading.get_ident()  # whichever asks: what it waits for, it waits for as this one
         try:
             activity.check()
             with hears_ctrl_c(self._interrupted):

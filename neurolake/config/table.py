@@ -103,7 +103,9 @@ class SettingValues:
         0, "A result with more bytes of Arrow data fails. 0: no limit.", reload="live", per_session=True
     )
     concurrent_statements_max: int = _row(
-        0, "Statements that run at once; others queue. 0: twice the threads, at least 4.", maximum=100_000
+        0,
+        "Statements that run at once; others queue. As many again read remote files. 0: twice the threads, at least 4.",
+        maximum=100_000,
     )
     jobs_max: int = _row(
         4, "Calls with wait => false that go on at once; one more is refused.", reload="live", minimum=0

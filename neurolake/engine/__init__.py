@@ -85,12 +85,11 @@ class Engine:
             settings.concurrent_statements_max, settings.queue_length_max, settings.queue_wait_s
         )
         self.store = Store(None if in_memory else home.system)
-        uses = self.activities.uses  # not `self`: the storage outlives it, and would keep its connection alive
         self.storage = Storage(
             settings.storage,
             resolve=resolve_secret,
             options=StorageOptions.of(settings),
-            abandoned=lambda location: not uses(location),
+            readers=self.activities,
         )
         self.instance = Instance(opening.options(home, settings, self.storage, in_memory=in_memory))
         self.governance = Governance(
@@ -226,6 +225,8 @@ class Engine:
         if key is not None and (known := self._plans.get(key)) is not None:
             return literal_checks.announced(evolve(known, request=request), activity)
         plan = result_checks.announced(self, planning.plan(self, request, activity))
+        if activity.sources is not None:
+            plan = evolve(plan, storage=frozenset(activity.sources))
         own = plan.relations or plan.sources or (plan.home and plan.ruling is not None)  # it names a session's own
         own = own or plan.opened
         if key is not None and plan.kind is Kind.SELECT and not own:

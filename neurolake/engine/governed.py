@@ -303,7 +303,6 @@ class Relations:
         """
         source = self._engine.catalog.sources.get(name.fold())
         if source is not None:
-            self._activity.sources = (*self._activity.sources, source.location)
             self._engine.look_at(source)
             source = self._engine.catalog.sources.get(name.fold(), source)
             self.sources.append(source.name)

@@ -71,7 +71,6 @@ class _Lookup:
 
     def read(self, source: Source) -> str:
         self.used[source.name] = source
-        self._activity.sources = tuple(used.location for used in self.used.values())
         self._engine.look_at(source)
         reader = relation.reader(source.location, source.format, source.options)
         table = source.name.table

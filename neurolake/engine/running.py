@@ -39,6 +39,8 @@ def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     """Run a plan. The result must be closed, by reading it to its end or otherwise."""
     activity.phase = "running"
     accounting.note(activity, plan)
+    if plan.storage:
+        activity.sources = set(plan.storage)
     return _RUN[plan.kind](engine, plan, activity, finish)
 
 

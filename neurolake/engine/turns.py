@@ -21,22 +21,22 @@ PLANNED_MAX = 10
 """How often a statement is planned whose policies move while it waits for its turn."""
 
 
-class Admission:
-    """How many statements run at once; the rest queue, and past the queue they are refused."""
+class Slots:
+    """How many statements of one kind run at once; the rest queue, and past the queue they are refused."""
 
     def __init__(self, running_max: int, queue_max: int, wait_s: float) -> None:
-        self._slots = threading.BoundedSemaphore(running_max)
+        self._free = threading.BoundedSemaphore(running_max)
         self._queue_max = queue_max
         self._wait_s = wait_s
         self._queued = 0
 
-    def admitted(self, activity: Activity) -> Admission:
+    def taken(self, activity: Activity) -> Slots:
         """Take a slot; leaving the `with` block that this opens gives it back.
 
         Raises:
             Unavailable: the queue is full, or the wait was too long.
         """
-        if not self._slots.acquire(blocking=False):
+        if not self._free.acquire(blocking=False):
             self._queue(activity)
         return self
 
@@ -44,7 +44,7 @@ class Admission:
         pass
 
     def __exit__(self, *_: object) -> None:
-        self._slots.release()
+        self._free.release()
 
     def _queue(self, activity: Activity) -> None:
         if self._queued >= self._queue_max:
@@ -57,7 +57,7 @@ class Admission:
         self._queued += 1
         waited_s = 0.0
         try:
-            while not self._slots.acquire(timeout=QUEUE_POLL_S):
+            while not self._free.acquire(timeout=QUEUE_POLL_S):
                 activity.check()
                 waited_s += QUEUE_POLL_S
                 if waited_s > self._wait_s:
@@ -68,6 +68,21 @@ class Admission:
         finally:
             self._queued -= 1
             activity.phase = phase
+
+
+class Admission:
+    """The slots of a lake: statements that read remote storage have as many of their own.
+
+    So those that wait for a silent server hold up, at most, others that would wait for a server too.
+    """
+
+    def __init__(self, running_max: int, queue_max: int, wait_s: float) -> None:
+        self._slots = Slots(running_max, queue_max, wait_s)
+        self._remote = Slots(running_max, queue_max, wait_s)
+
+    def admitted(self, activity: Activity) -> Slots:
+        """A slot for a statement, as `Slots.taken`."""
+        return (self._slots if activity.sources is None else self._remote).taken(activity)
 
 
 class PoliciesMoved(errors.Unavailable):

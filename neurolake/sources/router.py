@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -25,7 +25,7 @@ from neurolake.sources import failures
 from neurolake.sources.failures import Failures
 from neurolake.sources.listing import Entry, Listing, Listings, has_magic
 from neurolake.sources.ranges import Ranges
-from neurolake.sources.waiting import GivenUp, RequestLoop
+from neurolake.sources.waiting import GivenUp, Readers, RequestLoop
 
 T = TypeVar("T")
 
@@ -54,12 +54,12 @@ class Reader:
         loop: RequestLoop,
         listings: Listings,
         driver_of: Callable[[str], Driver],
-        abandoned: Callable[[str], bool] | None,
+        readers: Readers | None,
     ) -> None:
         self.listings = listings
         self._loop = loop
         self._driver_of = driver_of
-        self._abandoned = abandoned
+        self._readers = readers
         self._ranges = Ranges(lambda entry, start, end: loop.start(driver_of(entry.path).read(entry, start, end)))
 
     def refresh(self, pattern: str) -> Listing:
@@ -68,11 +68,11 @@ class Reader:
         Raises:
             SourceFailed: `source_empty`, `source_missing` and whatever keeps it from being listed.
         """
-        watched = self._watched(pattern)
+        readers = self._begin(pattern)
         if not is_pattern(pattern):
-            return self.listings.keep(pattern, [self._file_or_hint(pattern, watched)])
+            return self.listings.keep(pattern, [self._file_or_hint(pattern, readers)])
         driver = self._driver_of(pattern)
-        found = self._wait(driver.list(pattern), pattern, watched)
+        found = self._wait(driver.list(pattern), pattern, readers)
         if not found and "[" in pattern and (literal := self._literal(driver, pattern)) is not None:
             found = [literal]
         listing = self.listings.keep(pattern, found)
@@ -83,6 +83,7 @@ class Reader:
     def listed(self, pattern: str) -> Listing:
         """The newest valid listing of a pattern, else a new one. Empty where nothing matches."""
         if (found := self.listings.of(pattern)) is not None:
+            self._begin(pattern)
             return found
         try:
             return self.refresh(pattern)
@@ -93,10 +94,11 @@ class Reader:
 
     def entry(self, path: str) -> Entry:
         """A file as it was listed last, else as it is now."""
+        readers = self._begin(path)
         found = self.listings.entry(path)
         if found is not None:
             return found
-        return self.listings.keep(path, [self._look(path, self._watched(path))]).entries[0]
+        return self.listings.keep(path, [self._look(path, readers)]).entries[0]
 
     def is_folder(self, path: str) -> bool:
         """Whether files lie below a path."""
@@ -109,7 +111,7 @@ class Reader:
                 return False
             raise
 
-    def read(self, entry: Entry, start: int, end: int, watched: bool) -> Any:
+    def read(self, entry: Entry, start: int, end: int, readers: Collection[Any]) -> Any:
         """Exactly these bytes of exactly this version of a file.
 
         Raises:
@@ -117,7 +119,7 @@ class Reader:
             Cancelled: nobody needs them any more.
         """
         try:
-            data = self._ranges.read(entry, start, end, self._given_up_or_none(entry.path, watched))
+            data = self._ranges.read(entry, start, end, self._given_up(readers))
         except GivenUp:
             raise failures.abandoned(entry.path) from None
         except errors.SourceFailed as problem:
@@ -131,41 +133,41 @@ class Reader:
             raise failures.changed(entry.path)
         return data
 
-    def watched(self, path: str) -> bool:
-        """Whether someone keeps track of who uses the file, so that reads of it can be given up."""
-        return self._watched(path)
+    def readers(self, path: str) -> Collection[Any]:
+        """The statements that a file may be opened for now; none where nobody keeps track of them."""
+        return () if self._readers is None else self._readers.readers(self.listings.patterns(path))
 
-    def _file_or_hint(self, path: str, watched: bool) -> Entry:
+    def _begin(self, location: str) -> Collection[Any]:
+        """The calling thread begins to read: for its own statement, else for one of those that read it already."""
+        if self._readers is None:
+            return ()
+        return self._readers.begin_reading(location, self.listings.patterns(location)) or self.readers(location)
+
+    def _file_or_hint(self, path: str, readers: Collection[Any]) -> Entry:
         try:
-            return self._look(path, watched)
+            return self._look(path, readers)
         except errors.SourceFailed as problem:
             with contextlib.suppress(errors.SourceFailed):
                 if problem.code == "source_missing" and self.is_folder(path):
                     problem.next_step = f"It is a folder: write {path.rstrip('/')}/."
             raise
 
-    def _look(self, path: str, watched: bool) -> Entry:
-        return self._wait(self._driver_of(path).look(path), path, watched)
+    def _look(self, path: str, readers: Collection[Any]) -> Entry:
+        return self._wait(self._driver_of(path).look(path), path, readers)
 
     def _literal(self, driver: Driver, path: str) -> Entry | None:
         try:
-            return self._wait(driver.look(path), path, watched=False)
+            return self._wait(driver.look(path), path, ())
         except errors.SourceFailed:
             return None
 
-    def _watched(self, location: str) -> bool:
-        return self._abandoned is not None and not self._given_up(location)
+    def _given_up(self, readers: Collection[Any]) -> Callable[[], bool] | None:
+        known = self._readers
+        return None if known is None or not readers else lambda: known.given_up(readers)
 
-    def _given_up(self, location: str) -> bool:
-        assert self._abandoned is not None
-        return all(self._abandoned(each) for each in self.listings.patterns(location))
-
-    def _given_up_or_none(self, location: str, watched: bool) -> Callable[[], bool] | None:
-        return (lambda: self._given_up(location)) if watched else None
-
-    def _wait(self, work: Coroutine[Any, Any, T], location: str, watched: bool) -> T:
+    def _wait(self, work: Coroutine[Any, Any, T], location: str, readers: Collection[Any]) -> T:
         try:
-            return self._loop.wait(work, self._given_up_or_none(location, watched))
+            return self._loop.wait(work, self._given_up(readers))
         except GivenUp:
             raise failures.abandoned(location) from None
 
@@ -184,13 +186,13 @@ def is_pattern(location: str) -> bool:
 class RemoteFile:
     """One open file, of one version. Every thread has a position of its own."""
 
-    __slots__ = ("_failures", "_position", "_reader", "_watched", "entry")
+    __slots__ = ("_failures", "_position", "_reader", "_readers", "entry")
 
     def __init__(self, reader: Reader, entry: Entry, failures: Failures) -> None:
         self.entry = entry
         self._reader = reader
         self._failures = failures
-        self._watched = reader.watched(entry.path)
+        self._readers = reader.readers(entry.path)
         self._position = threading.local()
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -210,7 +212,7 @@ class RemoteFile:
         if end <= start:
             return b""
         try:
-            data = self._reader.read(self.entry, start, end, self._watched)
+            data = self._reader.read(self.entry, start, end, self._readers)
         except errors.NeuroLakeError as problem:
             raise self._failures.carry(problem) from None
         self._position.at = end

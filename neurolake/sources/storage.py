@@ -12,7 +12,7 @@ Local files are DuckDB's own business.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from neurolake import errors
 from neurolake.sources.credentials import Resolve, StorageConfigs, scheme_of
 from neurolake.sources.failures import Failures
 from neurolake.sources.listing import Entry, Listing, Listings
-from neurolake.sources.waiting import RequestLoop
+from neurolake.sources.waiting import Readers, RequestLoop
 
 if TYPE_CHECKING:
     from neurolake.sources.objects import Objects
@@ -61,9 +61,9 @@ class Storage:
         settings: the `[storage."prefix"]` tables.
         resolve: turns a reference such as `env:KEY` into the secret.
         options: limits of requests.
-        abandoned: asked about every 100 ms while a request waits, with a file's URL and with each pattern it was
-            listed under; when it says True to all of them, the wait ends at once. Where it says so when the file is
-            opened, nobody keeps track of that file, and only the time limits end a wait.
+        readers: told which location a thread begins to read, and asked about every 100 ms while a request waits
+            whether that is needed still. Without it, and where it knows no statement that reads a file when the file
+            is opened, only the time limits end a wait.
 
     Raises:
         InvalidRequest: `storage_invalid`: a table cannot be what it says.
@@ -80,12 +80,12 @@ class Storage:
         *,
         resolve: Resolve,
         options: StorageOptions,
-        abandoned: Callable[[str], bool] | None = None,
+        readers: Readers | None = None,
     ) -> None:
         self._configs = StorageConfigs(settings, options.s3_driver)
         self._resolve = resolve
         self._options = options
-        self._abandoned = abandoned
+        self._readers = readers
         self._loop = RequestLoop()
         self._failures = Failures()
         self._listings = Listings(options.listing_life_s)
@@ -165,7 +165,7 @@ class Storage:
         from neurolake.sources.router import Reader
 
         if self._made is None:
-            self._made = Reader(self._loop, self._listings, self._driver_of, self._abandoned)
+            self._made = Reader(self._loop, self._listings, self._driver_of, self._readers)
         return self._made
 
     def _driver_of(self, location: str) -> Driver:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from neurolake import errors
 
@@ -30,6 +30,19 @@ def backoff_s(attempt: int) -> float:
     (True, True)
     """
     return secrets.SystemRandom().uniform(0, min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt))
+
+
+class Readers(Protocol):
+    """Who knows the statements in flight, each as whatever it likes; an empty collection means that nobody knows."""
+
+    def begin_reading(self, location: str, patterns: Collection[str]) -> Collection[Any]:
+        """The calling thread's statement reads a location, that these patterns chose: that statement."""
+
+    def readers(self, patterns: Collection[str]) -> Collection[Any]:
+        """All statements that read any of these locations now."""
+
+    def given_up(self, readers: Collection[Any]) -> bool:
+        """Whether what the calling thread waits for, on behalf of one of these, is needed no more."""
 
 
 class GivenUp(Exception):

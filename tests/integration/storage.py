@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,22 @@ def _identities() -> list[dict[str, object]]:
     ]
 
 
+class Following:
+    """Follows locations, each as if one statement read it, rather than statements."""
+
+    def __init__(self, abandoned: Callable[[str], bool]) -> None:
+        self._abandoned = abandoned
+
+    def begin_reading(self, location: str, patterns: Collection[str]) -> tuple[str, ...]:
+        return self.readers(patterns)
+
+    def readers(self, patterns: Collection[str]) -> tuple[str, ...]:
+        return () if self.given_up(patterns) else tuple(patterns)
+
+    def given_up(self, readers: Collection[str]) -> bool:
+        return all(self._abandoned(location) for location in readers)
+
+
 class Lakeside:
     """A DuckDB instance with our storage attached, opened as the engine opens it."""
 
@@ -167,9 +183,8 @@ class Lakeside:
         abandoned: Callable[[str], bool] | None = None,
         allowed: Sequence[str] = (),
     ) -> None:
-        self.storage = Storage(
-            settings, resolve=resolve_secret, options=options or StorageOptions(), abandoned=abandoned
-        )
+        readers = None if abandoned is None else Following(abandoned)
+        self.storage = Storage(settings, resolve=resolve_secret, options=options or StorageOptions(), readers=readers)
         self._temp = tempfile.TemporaryDirectory()
         self.instance = Instance(
             InstanceOptions(
