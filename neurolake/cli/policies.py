@@ -270,20 +270,25 @@ def declassify(target: Target, object_: str, reason: str, as_json: bool) -> None
 
 
 @audit.command(cls=Command)
+@click.option("--last-hash", metavar="HASH", help="One that was kept: exit with 4 unless a chain still holds it.")
 @on_a_lake
-def verify(target: Target, as_json: bool) -> None:
+def verify(target: Target, last_hash: str | None, as_json: bool) -> None:
     """Check that no record of the audit log was changed, removed or slipped in. Exit code 4 if one was.
 
     \b
       neurolake audit verify
+      neurolake audit verify --last-hash "$(cat kept)"
     """
     with target.open() as lake:
-        found = lake.call("verify_audit")
+        found = lake.call("verify_audit", last_hash=last_hash)
     print_rows(found, as_json)
-    broken = [row for row in found.to_pylist() if not row["intact"]]
-    if broken:
+    rows = found.to_pylist()
+    problems = [row["problem"] for row in rows if not row["intact"]]
+    if last_hash is not None and not any(row["holds_last_hash"] for row in rows):
+        problems.append("it does not hold the record of that hash, which was cut off or is of another log")
+    if problems:
         raise errors.HomeProblem(
-            f"The audit log is not whole: {broken[0]['problem']}.", code="audit_broken",
+            f"The audit log is not whole: {problems[0]}.", code="audit_broken",
             next_step="Compare it with an export, and find out who could write the metadata file.",
         )  # fmt: skip
 

@@ -45,7 +45,8 @@ class Checked(NamedTuple):
     """What a check of one chain has found.
 
     Records `first` to `first + records - 1` follow each other, and `last_hash` is that of the last of them; `problem`
-    is what is wrong after it, or None. What stood before `first` was cut off.
+    is what is wrong after it, or None. What stood before `first` was cut off. `holds` says whether the hash that was
+    asked for is among theirs, or that of the record before them; None where none was.
     """
 
     chain: str
@@ -53,6 +54,7 @@ class Checked(NamedTuple):
     last_hash: str
     problem: str | None
     first: int
+    holds: bool | None = None
 
 
 class Audit:
@@ -125,11 +127,15 @@ class Audit:
         """Move what the journal holds into the metadata file."""
         self._journal.flush()
 
-    def verify(self) -> Iterator[Checked]:
-        """Check both chains from the first record that is kept to their last."""
+    def verify(self, last_hash: str | None = None) -> Iterator[Checked]:
+        """Check both chains from the first record that is kept to their last.
+
+        Args:
+            last_hash: one that was kept from an earlier check: whether a chain passes through it is told.
+        """
         self.flush()
         for chain in (CHANGES, ACCESS):
-            yield self._verified(chain)
+            yield self._verified(chain, last_hash=last_hash)
 
     def cut(self, now: float) -> None:
         """Cut off the beginning of each chain, up to the last record that is too old; the newest is always kept.
@@ -169,12 +175,12 @@ class Audit:
         where, values = ("WHERE user_name = ?", [user_name]) if user_name is not None else ("", [])
         return self._store.rows(f"SELECT {COLUMNS} FROM audit {where} ORDER BY at, chain DESC, number", values)
 
-    def _verified(self, chain: str, until: int | None = None) -> Checked:
+    def _verified(self, chain: str, until: int | None = None, last_hash: str | None = None) -> Checked:
         start, before = self._anchor(chain)
-        number = start
+        number, holds = start, None if last_hash is None else last_hash == before
 
         def found(problem: str | None) -> Checked:
-            return Checked(chain, number - start, before, problem, start + 1)
+            return Checked(chain, number - start, before, problem, start + 1, holds)
 
         if not self._is_anchored(chain, start, before):
             return found("its beginning was cut off, and no record says so")
@@ -189,6 +195,7 @@ class Audit:
                 if _hash(before, row[:-1]) != row[-1]:
                     return found(f"record {row[1]} was changed, or does not follow the one before")
                 number, before = row[1], row[-1]
+                holds = holds or (None if last_hash is None else before == last_hash)
         head = self._store.fact(f"audit_{chain}", 0) if until is None else until
         return found(f"records {number + 1} to {head} are missing at the end" if head > number else None)
 

@@ -33,6 +33,7 @@ VERIFIED = pa.schema(
         pa.field("intact", pa.bool_()),
         pa.field("problem", pa.string()),
         pa.field("first_number", pa.int64()),
+        pa.field("holds_last_hash", pa.bool_()),
     ]
 )
 
@@ -176,12 +177,13 @@ def revoke(context: Context, privilege: str, object: str, role: str) -> pa.Table
 
 
 @procedure(VERIFIED, privilege="call")
-def verify_audit(context: Context) -> pa.Table:
+def verify_audit(context: Context, last_hash: str | None = None) -> pa.Table:
     """Check that no record of the audit log was changed, removed or slipped in.
 
     `first_number` is the first record that is kept: what stood before it was cut off after `audit_keep_days`.
     One row a chain: `changes` for users, roles, grants and policies, `access` for logins and decisions. Keep
-    `last_hash` elsewhere: a later check that no longer passes through it was given another log.
+    `last_hash` elsewhere, and give it to a later check: `holds_last_hash` says whether the chain still passes through
+    it. Where neither does, this is another log, or that record was cut off.
     """
     found = [
         {
@@ -191,7 +193,8 @@ def verify_audit(context: Context) -> pa.Table:
             "intact": one.problem is None,
             "problem": one.problem,
             "first_number": one.first,
+            "holds_last_hash": one.holds,
         }
-        for one in context.engine.governance.audit.verify()
+        for one in context.engine.governance.audit.verify(None if last_hash is None else last_hash.strip().lower())
     ]
     return pa.Table.from_pylist(found, schema=VERIFIED)

@@ -126,6 +126,10 @@ def test_grants_policies_and_the_catalog_from_end_to_end(command: Run) -> None:
 def test_the_audit_log_is_checked_and_exported(command: Run, tmp_path: Path) -> None:
     command("role", "create", "analyst")
     assert command("audit", "verify").code == 0
+    (row, _) = json.loads(command("audit", "verify", "--json").out)
+    assert command("audit", "verify", "--last-hash", row["last_hash"]).code == 0
+    other = command("audit", "verify", "--last-hash", row["last_hash"][::-1])
+    assert (other.code, "does not hold" in other.err) == (4, True)
     file = tmp_path / "audit.json"
     assert command("audit", "export", "--output", str(file)).code == 0
     assert [record["event"] for record in json.loads(file.read_text())] == ["create_role"]

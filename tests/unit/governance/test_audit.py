@@ -49,7 +49,7 @@ def open_audit(store: Store, folder: Path, interval_s: float = 60.0) -> Audit:
 
 
 def problems(audit: Audit) -> dict[str, str | None]:
-    return {chain: problem for chain, _, _, problem, _ in audit.verify()}
+    return {chain: problem for chain, _, _, problem, *_ in audit.verify()}
 
 
 def counts(audit: Audit) -> dict[str, int]:
@@ -197,6 +197,22 @@ class TestWhatUsersSee:
         assert [row["intact"] for row in rows] == [False, True]
         assert rows[0]["problem"] == "record 1 was changed, or does not follow the one before"
 
+    def test_a_hash_that_was_kept_says_whether_it_is_the_same_log(self, lake: EmbeddedLake) -> None:
+        lake.call("create_role", "analyst")
+        kept = lake.call("verify_audit").to_pylist()[0]
+        assert kept["holds_last_hash"] is None
+        lake.call("create_role", "other")
+        assert kept["last_hash"] != lake.call("verify_audit").to_pylist()[0]["last_hash"]
+        found = lake.call("verify_audit", last_hash=f" {kept['last_hash'].upper()}\n").to_pylist()
+        assert [row["holds_last_hash"] for row in found] == [True, False]
+        with lake.engine.store.durable() as db:  # written anew, and in itself as good as the other
+            db.execute("DELETE FROM audit WHERE chain = 'changes' AND number = 1")
+            db.execute("UPDATE audit SET number = number - 1 WHERE chain = 'changes'")
+            db.execute("UPDATE facts SET value = 1 WHERE name = 'audit_changes'")
+            rechain(db, CHANGES, 0)
+        found = lake.call("verify_audit", last_hash=kept["last_hash"]).to_pylist()
+        assert [(row["intact"], row["holds_last_hash"]) for row in found] == [(True, False), (True, False)]
+
     def test_an_export_can_be_checked_without_us(self, lake: EmbeddedLake) -> None:
         """By nothing but what the page on governance says of a hash."""
         for number in range(20):
@@ -280,6 +296,12 @@ class TestCut:
             db.execute("DELETE FROM audit WHERE chain = 'access' AND number <= 3")
             db.execute("INSERT INTO facts VALUES ('audit_anchor_access', ?)", (json.dumps([3, last_hash]),))
         assert "no record says so" in (problems(old)[ACCESS] or "")
+
+    def test_it_holds_the_last_record_that_was_cut_and_none_before(self, old: Audit, store: Store) -> None:
+        hashes = [row[0] for row in store.rows("SELECT hash FROM audit WHERE chain = 'access' ORDER BY number")]
+        old.cut(time.time())
+        held = [next(one.holds for one in old.verify(kept) if one.chain == ACCESS) for kept in hashes]
+        assert held == [False, False, True, True, True]
 
 
 def rechain(db: Connection, chain: str, until: int) -> None:
