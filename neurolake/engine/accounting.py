@@ -75,9 +75,12 @@ def step(engine: Engine, activity: Activity, problem: BaseException | None) -> N
 
 def account(engine: Engine, activity: Activity, problem: BaseException | None) -> None:
     """The end of a statement, exactly once: history, metrics, and the audit of governed roles."""
-    if isinstance(problem, errors.NeuroLakeError) and urls.HIDDEN in activity.text:
-        # The engine quotes a stretch of the statement, which may begin within what is hidden.
-        problem.message = urls.hidden(problem.message.split("\n\nLINE ", 1)[0])
+    if isinstance(problem, errors.NeuroLakeError):
+        if urls.HIDDEN in activity.text:
+            # The engine quotes a stretch of the statement, which may begin within what is hidden.
+            problem.message = problem.message.split("\n\nLINE ", 1)[0]
+        problem.message = urls.hidden(problem.message)  # it may quote a value that was bound
+        problem.args = (problem.message,)
     with engine.activities.ending(activity):
         _audit(engine, activity, problem, **_found(engine, activity))
         state = state_of(problem)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neurolake import errors
+from neurolake import errors, urls
 from neurolake.activity import Activity
 from neurolake.engine import governed
 from neurolake.governance.actions import ABSENT
@@ -80,7 +80,7 @@ def _rows(engine: Engine, session: Session, asked: Asked, text: str, query_id: s
     try:
         plan = governed.plan(engine, request, activity)
     except errors.AccessDenied as problem:
-        return [(None, None, None, "denied", None, problem.message)]
+        return [(None, None, None, "denied", None, urls.hidden(problem.message))]
     return list(_decided(plan.ruling, whole=session.principal.is_admin))
 
 

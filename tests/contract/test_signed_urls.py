@@ -73,6 +73,12 @@ def test_in_a_statement(client: Client, caplog: pytest.LogCaptureFixture, signed
     told(client.rows("FROM neurolake.audit"))
 
 
+def test_bound_where_something_else_belongs(client: Client, signed: str) -> None:
+    failure = client.failure("CALL neurolake.register(?, 'x')", [signed])
+    told(failure)
+    assert "/x.parquet?***" in failure.text
+
+
 def test_while_it_runs(client: Client, signed: str) -> None:
     named = signed.replace("127.0.0.1", "localhost")  # an address is hidden by itself, as personal
     rows = client.rows(f"SELECT sql FROM neurolake.running WHERE sql <> '{named}'")
