@@ -530,8 +530,30 @@ class TestWriting:
             owner(service.engine)("CALL neurolake.set_pii('lab.fresh', null, 'confirmed')")
             assert writer("SELECT id, t FROM lab.fresh") == [(1, "a")]
             assert code_of(writer, "CREATE TABLE elsewhere AS SELECT 1 AS a") == "privilege_missing"
+            for odd in ("CREATE SCHEMA own", "DROP SCHEMA lab CASCADE", "CREATE TABLE lab.t (a INTEGER CHECK (a > 0))",
+                        "CREATE TABLE lab.t (a INTEGER REFERENCES orders (id))",
+                        "CREATE TABLE lab.t (a INTEGER, CHECK (a > 0))"):  # fmt: skip
+                assert code_of(writer, odd) == "statement_denied", odd
             assert code_of(writer, "DROP TABLE people") == "privilege_missing"
             writer("DROP TABLE lab.fresh")
+
+    def test_tables_with_defaults_and_keys(self, service: Service) -> None:
+        with driver(service) as writer:
+            writer("SET ROLE writer")
+            writer(
+                "CREATE TABLE lab.kept (a INTEGER NOT NULL DEFAULT -5, \"B b\" VARCHAR DEFAULT 'x, (y)' UNIQUE, "
+                "c DECIMAL(10, 2) DEFAULT 1.5::DECIMAL(10, 2), d DATE DEFAULT DATE '2026-01-02', e BOOLEAN DEFAULT NULL,"
+                ' PRIMARY KEY (a, "B b"), unique(c , d))'
+            )
+            writer("INSERT INTO lab.kept (c) VALUES (7)")
+            owner(service.engine)("CALL neurolake.set_pii('lab.kept', null, 'confirmed')")
+            assert writer('SELECT a, "B b", c::VARCHAR, d::VARCHAR, e FROM lab.kept') == [
+                (-5, "x, (y)", "7.00", "2026-01-02", None)
+            ]
+            assert code_of(writer, "INSERT INTO lab.kept (c) VALUES (8)") == "constraint"
+            for odd in ("now()", "(SELECT 1)", "random()", "a", "getenv('HOME')", "1 CHECK (true)", "nextval('s')"):
+                odd_table = f"CREATE TABLE lab.odd (a TIMESTAMP DEFAULT {odd})"
+                assert code_of(writer, odd_table) in ("statement_denied", "function_denied", "gate_denied"), odd
 
     def test_columns_can_be_granted_alone(self, service: Service) -> None:
         owner(service.engine)("CALL neurolake.grant('write', 'column:orders.amount', 'analyst')")

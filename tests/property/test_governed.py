@@ -6,6 +6,7 @@ the same rows, or fail alike.
 
 from __future__ import annotations
 
+import hmac
 import random
 import re
 from collections.abc import Iterator
@@ -21,11 +22,14 @@ from neurolake.session import Session
 
 ANN = Principal("ann", "analyst", roles=("analyst",), attributes={"region": "north"})
 COLUMNS = {
-    "people": ("id", "region", "email", "salary", "born", "note", "score"),
+    "people": (
+        "id", "region", "email", "salary", "born", "note", "score", "code", "name", "ip", "zip", "seen_on"
+    ),
     "orders": ("id", "person", "amount"),
 }  # fmt: skip
 NUMBERS = ("id", "salary", "score", "person", "amount")
-ABSENT = ("ssn", "nowhere")
+ABSENT = ("ssn", "dna", "nowhere")
+SECRET = bytes.fromhex("ab" * 32)
 TOTAL = re.compile(r"(?<!TRY_)\bCAST\(")
 
 
@@ -45,19 +49,38 @@ class Asked(NamedTuple):
         return sorted(map(repr, rows))
 
 
+def derived(purpose: bytes, scope: str) -> bytes:
+    return hmac.digest(SECRET, purpose + b"\0" + scope.encode(), "sha256")
+
+
+def token(value: str) -> str:
+    return "tok_" + hmac.digest(derived(b"neurolake token", "lake"), value.encode(), "sha256").hex()[:32]
+
+
+def shift(scope: str) -> int:
+    """By how many days the mask shifts a date of that scope."""
+    number = int.from_bytes(derived(b"neurolake number", scope)[:4], "big") // 2 + 1
+    return (number % 30 + 1) * (-1 if number < 1 << 30 else 1)
+
+
 def people(mark: str, number: int, extra: int) -> str:
     born = f"DATE '1990-01-01' + ({number % 300})::INTEGER"
     return f"""
         SELECT i AS id, CASE WHEN i < 8 THEN 'north' ELSE 'south{mark}' END AS region,
             'u{mark}' || i || '@x.org' AS email, {number} + i AS salary, {born} AS born,
-            'call ' || ({number} + i) AS note, {40 + number % 9} AS score, '{mark}' || i AS ssn
+            'call ' || ({number} + i) AS note, {40 + number % 9} AS score, '{mark}' || i AS ssn,
+            'code {mark}' AS code, 'person ' || (i % 5) AS name, '10.1.2.' || ({number % 100} + i) AS ip,
+            '941{mark}' || i AS zip, DATE '2001-05-05' + (i % 4)::INTEGER - {shift(mark)} AS seen_on,
+            'dna {mark}' AS dna
         FROM range({10 + extra}) r(i)
     """
 
 
-SEEN = """
+SEEN = f"""
     SELECT i AS id, 'north' AS region, 'u***@x.org' AS email, CAST(NULL AS BIGINT) AS salary, DATE '1990-01-01' AS born,
-        'call ***' AS note, 40 AS score
+        'call ***' AS note, 40 AS score, 'withheld' AS code,
+        [{", ".join(repr(token(f"person {i}")) for i in range(5))}][i % 5 + 1] AS name, '10.1.2.0/24' AS ip,
+        '941**' AS zip, DATE '2001-05-05' + (i % 4)::INTEGER AS seen_on
     FROM range(8) r(i)
 """
 ORDERS = "SELECT i AS id, i % 9 AS person, (i * 1.5)::DOUBLE AS amount FROM range(12) r(i)"
@@ -70,6 +93,12 @@ RULES = (
     "CALL neurolake.set_policy('b', 'analyst', 'column:people.born', 'date_trunc')",
     "CALL neurolake.set_policy('n', 'analyst', 'column:people.note', 'redact')",
     "CALL neurolake.set_policy('c', 'analyst', 'column:people.score', 'bucket', {'width': 10})",
+    "CALL neurolake.set_policy('k', 'analyst', 'column:people.code', 'constant', {'value': 'withheld'})",
+    "CALL neurolake.set_policy('t', 'analyst', 'column:people.name', 'token')",
+    "CALL neurolake.set_policy('i', 'analyst', 'column:people.ip', 'ip_prefix')",
+    "CALL neurolake.set_policy('z', 'analyst', 'column:people.zip', 'postcode')",
+    "CALL neurolake.grant('read', 'column:people.dna', 'analyst')",
+    "CALL neurolake.set_policy('d', 'analyst', 'column:people.dna', 'block')",
     "CALL neurolake.set_row_filter('r', 'analyst', 'people', 'region = neurolake.attribute(''region'')')",
 )
 
@@ -82,9 +111,18 @@ def opened(table: str, *rules: str) -> EmbeddedLake:
     return lake
 
 
+def governed(mark: str, number: int, extra: int) -> EmbeddedLake:
+    """One whose dates are shifted by a key of its own, to what is the same for all."""
+    days = f"CALL neurolake.set_policy('o', 'analyst', 'column:people.seen_on', 'date_shift', {{'scope': '{mark}'}})"
+    lake = opened(people(mark, number, extra), *RULES, days)
+    lake.engine.store.set_fact("mask_key_1", SECRET.hex())
+    lake.engine.store.set_fact("mask_key_version", 1)
+    return lake
+
+
 @pytest.fixture(scope="module")
 def asked() -> Iterator[tuple[Asked, ...]]:
-    lakes = [opened(people("ALPHA", 71000, 0), *RULES), opened(people("OM", 52222, 4), *RULES), opened(SEEN)]
+    lakes = [governed("ALPHA", 71000, 0), governed("OM", 52222, 4), opened(SEEN)]
     sessions = [lake.engine.session(ANN) for lake in lakes[:2]]
     yield (*map(Asked, lakes, sessions), Asked(lakes[2], lakes[2].session))
     for lake in lakes:
@@ -123,8 +161,29 @@ class Maker:
             f"coalesce({inner}::VARCHAR, 'none')", f"({inner} IS NULL)", f"CASE WHEN {inner} IS NULL THEN 0 ELSE 1 END",
             f"TRY_CAST({inner}::VARCHAR AS INTEGER)", f"md5({inner}::VARCHAR)", f"{inner}::VARCHAR LIKE '%A%'",
             f"[{inner}]", f"{{'k': {inner}}}", f"left({inner}::VARCHAR, 3)", f"({column} = {column})",
+            f"(SELECT max({inner}::VARCHAR) FROM orders)", self.window(alias, columns, inner),
             f"CAST({inner}::VARCHAR AS INTEGER)", f"regexp_replace({inner}::VARCHAR, '[0-9]+', '#')",
         )  # fmt: skip
+
+    def window(self, alias: str, columns: tuple[str, ...], inner: str) -> str:
+        """One whose answer does not depend on the order of rows that are alike."""
+        part, order = f"{alias}.{self.pick(*columns)}", f"{alias}.{self.pick(*columns)}"
+        return self.pick(
+            f"count({inner}) OVER (PARTITION BY {part})", f"rank() OVER (ORDER BY {order})",
+            f"max({inner}::VARCHAR) OVER (PARTITION BY {part} ORDER BY {order} RANGE UNBOUNDED PRECEDING)",
+        )  # fmt: skip
+
+    def around(self, sql: str, columns: tuple[str, ...]) -> str:
+        """A statement that asks a query in a way of its own."""
+        column, name = self.pick(*columns), self.fresh()
+        return self.pick(
+            f"SELECT o.id, l.{column} FROM orders o, LATERAL (SELECT * FROM ({sql}) {name} WHERE o.id < 3) l",
+            f"WITH RECURSIVE {name} AS (SELECT 0 AS step, {column}::VARCHAR AS v FROM ({sql}) UNION "
+            f"SELECT step + 1, left(v, 2) FROM {name} WHERE step < 2) SELECT * FROM {name}",
+            f"FROM (PIVOT ({sql}) ON left(coalesce({column}::VARCHAR, ''), 1) IN ('A', 't', '1', '') USING count(*))",
+            f"SELECT (SELECT count(DISTINCT {column}) FROM ({sql})) AS n, id FROM people WHERE id < 3",
+            f"SELECT id FROM orders o WHERE EXISTS (FROM ({sql}) {name} WHERE {name}.{column}::VARCHAR = o.id::TEXT)",
+        )
 
     def query(self, depth: int) -> tuple[str, tuple[str, ...]]:
         """A SELECT, and its columns."""
@@ -159,7 +218,8 @@ class Maker:
         """One statement: a query, a star over one, or several put together."""
         sql, columns = self.query(2)
         return self.pick(
-            sql, sql, f"SELECT * FROM ({sql})", f"SELECT count(*) FROM ({sql})", f"{sql} UNION ALL {sql}",
+            sql, sql, *(self.around(sql, columns) for _ in range(4)),
+            f"SELECT * FROM ({sql})", f"SELECT count(*) FROM ({sql})", f"{sql} UNION ALL {sql}",
             f"SELECT COLUMNS(*) FROM ({sql})", f"SELECT q FROM ({sql}) q", f"FROM ({sql}) SELECT DISTINCT {columns[0]}",
             f"SELECT {columns[0]}, count(*) FROM ({sql}) GROUP BY ALL",
             f"SELECT sum(n) FROM (SELECT row_number() OVER (ORDER BY {columns[0]}) AS n FROM ({sql}))",
