@@ -542,7 +542,7 @@ class TestWriting:
             writer("SET ROLE writer")
             writer(
                 "CREATE TABLE lab.kept (a INTEGER NOT NULL DEFAULT -5, \"B b\" VARCHAR DEFAULT 'x, (y)' UNIQUE, "
-                "c DECIMAL(10, 2) DEFAULT 1.5::DECIMAL(10, 2), d DATE DEFAULT DATE '2026-01-02', e BOOLEAN DEFAULT NULL,"
+                "c DECIMAL(10, 2) DEFAULT 1.5::DECIMAL(10, 2), d DATE DEFAULT '2026-01-02', e BOOLEAN DEFAULT NULL,"
                 ' PRIMARY KEY (a, "B b"), unique(c , d))'
             )
             writer("INSERT INTO lab.kept (c) VALUES (7)")
