@@ -83,7 +83,7 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
     def _middleware(self, info: paflight.CallInfo, headers: Mapping[str, list[str]]) -> SessionMiddleware:
         sent = headers.get(AUTHORIZATION, _NOTHING)[0]
         if len(sent) > HEADER_BYTES_MAX:
-            raise self._refused(errors.LoginFailed("The authorization header is too long."), headers)
+            raise self._refused(_unreadable("is too long"), headers)
         scheme, _, credentials = sent.partition(" ")
         client, address = _client(headers), self._address(headers)
         match scheme.casefold():
@@ -127,7 +127,7 @@ class Authentication(paflight.ServerMiddlewareFactory):  # type: ignore[misc]
         try:
             name, password = _split(credentials)
         except ValueError:
-            unread = errors.LoginFailed("The authorization header cannot be read.")
+            unread = _unreadable("cannot be read")
             raise self._engine.logins.refused(unread, Method.PASSWORD, address) from None
         if name == OWNER.name and self._is_owner(password):
             return self._engine.logins.owner(address)
@@ -239,6 +239,13 @@ def session_of(context: paflight.ServerCallContext) -> FlightSession:
         session = context.get_middleware(MIDDLEWARE).of(context)
     session.asked_over(context.peer())
     return session
+
+
+def _unreadable(why: str) -> errors.LoginFailed:
+    return errors.LoginFailed(
+        f"The authorization header {why}.",
+        next_step=f"Send Basic or Bearer and the credentials, {HEADER_BYTES_MAX} characters at most.",
+    )
 
 
 def _split(credentials: str) -> tuple[str, str]:

@@ -270,7 +270,9 @@ class Sessions:
             self._by_token[token] = session
         if not self._engine.logins.holds(login):
             self.end(session)
-            raise errors.LoginFailed("The login does not hold any more.", code="login_ended")
+            raise errors.LoginFailed(
+                "The login does not hold any more.", code="login_ended", next_step="Log in again, with what holds now."
+            )
         return session
 
     def _make_room(self, principal: Principal) -> None:

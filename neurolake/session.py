@@ -147,7 +147,9 @@ class Session:
 
     def _secure(self) -> SecureViews:
         if self.views is None:
-            raise errors.AccessDenied("This session runs no governed statements.", code="gate_denied")
+            raise errors.AccessDenied(
+                "This session runs no governed statements.", code="gate_denied", next_step="Open another session."
+            )
         return self.views
 
     def stand_apart(self, cursor: Cursor) -> None:

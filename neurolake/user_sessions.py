@@ -56,7 +56,9 @@ class UserSessions:
         session = self._open(self._proven(user, password, token))
         if session.login is None or not self._engine.logins.holds(session.login):
             self.close(session)
-            raise errors.LoginFailed("The login does not hold any more.", code="login_ended")
+            raise errors.LoginFailed(
+                "The login does not hold any more.", code="login_ended", next_step="Log in again, with what holds now."
+            )
         return session
 
     def _proven(self, user: str | None, password: str | None, token: str | None) -> Login:

@@ -97,7 +97,7 @@ def replace_clauses(engine: Engine, request: Request, text: str) -> tuple[str, t
 
 def _check(request: Request) -> None:
     if not request.principal.is_admin:
-        raise errors.AccessDenied("Only an administrator may read snapshots.")
+        raise errors.AccessDenied("Only an administrator may read snapshots.", next_step="Ask one for what you need.")
 
 
 def _clauses(node: Any) -> Iterator[dict[str, Any]]:

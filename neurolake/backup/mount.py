@@ -82,7 +82,9 @@ def mount(cursor: Cursor, repository: Repository, manifest: Manifest, reach: Cal
         raise errors.NotSupported("A snapshot of kind schema has no rows to look at.", code="snapshot_kind")
     if manifest.snapshot_id in mounted(cursor):
         raise errors.AlreadyExists(
-            f"The snapshot is mounted already, as schema {schema_of(manifest.snapshot_id)}.", code="snapshot_mounted"
+            f"The snapshot is mounted already, as schema {schema_of(manifest.snapshot_id)}.",
+            code="snapshot_mounted",
+            next_step="Read it there.",
         )
     done = Restored()
     cursor.run(f"CREATE SCHEMA {CATALOG}.{quote(schema_of(manifest.snapshot_id))}")

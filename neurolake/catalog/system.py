@@ -110,7 +110,7 @@ def procedures(context: Context) -> pa.Table:
 def settings(context: Context) -> pa.Table:
     """The settings in force; secrets are shown as ***."""
     if not context.principal.is_admin:
-        raise errors.AccessDenied("Only an administrator may read the settings.")
+        raise errors.AccessDenied("Only an administrator may read the settings.", next_step="Ask one.")
     return table(context.engine.settings.show(), SETTINGS)
 
 

@@ -59,4 +59,4 @@ def _last(runs: Sequence[Run]) -> tuple[Any, ...]:
 
 def _refuse_others(context: Context) -> None:
     if not context.principal.is_admin:
-        raise errors.AccessDenied("Only an administrator may see the backup jobs.")
+        raise errors.AccessDenied("Only an administrator may see the backup jobs.", next_step="Ask one.")

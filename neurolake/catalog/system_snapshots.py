@@ -24,7 +24,7 @@ SNAPSHOTS = pa.schema([
 def snapshots(context: Context) -> list[tuple[Any, ...]]:
     """Every snapshot in the repositories of the settings."""
     if not context.principal.is_admin:
-        raise errors.AccessDenied("Only an administrator may list the snapshots.")
+        raise errors.AccessDenied("Only an administrator may list the snapshots.", next_step="Ask one.")
     from neurolake.backup.service import Backups
 
     found = Backups(context.engine, context.query_id, context.principal.name).snapshots()

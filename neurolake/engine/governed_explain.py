@@ -88,14 +88,20 @@ def _asked(engine: Engine, session: Session, role: str | None, user_name: str | 
     own = session.principal
     if user_name is not None and (user_name != own.name or session.is_owner):
         if not own.is_admin:
-            raise errors.AccessDenied("Only an administrator may ask for another user.")
+            raise errors.AccessDenied(
+                "Only an administrator may ask for another user.", next_step="Leave user_name out to ask for yourself."
+            )
         return engine.governance.principal(user_name, role)
     if role is None or role.casefold() == own.role:
         return own
     if not own.is_admin:
         raise errors.AccessDenied("Only an administrator may ask for another role.", next_step="SET ROLE first.")
     if role.casefold() not in engine.access.roles:
-        raise errors.NotFound(f"There is no role named {role}.", code="role_unknown")
+        raise errors.NotFound(
+            f"There is no role named {role}.",
+            code="role_unknown",
+            next_step="SELECT role FROM neurolake.roles lists them.",
+        )
     return dataclasses.replace(own, role=role.casefold(), is_admin=False)
 
 

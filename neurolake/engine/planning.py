@@ -271,7 +271,10 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         found, _, _ = draft.detail
         here = found.privilege == "own" or found.per_object
         if not here and not engine.access.may(draft.request.principal, found.privilege):
-            raise errors.AccessDenied(f"neurolake.{found.name} needs the privilege {found.privilege} on lake.")
+            raise errors.AccessDenied(
+                f"neurolake.{found.name} needs the privilege {found.privilege} on lake.",
+                next_step="Ask an administrator to call it, or SET ROLE to one of your roles that has the privilege.",
+            )
         return draft
     return draft
 

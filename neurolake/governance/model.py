@@ -17,6 +17,7 @@ from neurolake.governance import tables
 from neurolake.governance.access import ADMIN, Access
 from neurolake.governance.audit import Audit
 from neurolake.governance.classification import Classification
+from neurolake.governance.users import unknown
 from neurolake.query import Principal
 from neurolake.sql.text import Name
 
@@ -127,12 +128,16 @@ class Governance:
         """
         fresh = self.refreshed(Principal(user_name, "" if role is None else role.casefold(), scope=scope))
         if fresh is None:
-            raise errors.NotFound(f"There is no user named {user_name}.", code="user_unknown")
+            raise unknown(user_name)
         if role is None:
             first = fresh.roles[0] if fresh.roles else ""
             return dataclasses.replace(fresh, role=first, is_admin=first == ADMIN)
         if not fresh.role:
-            raise errors.AccessDenied(f"{user_name} does not have the role {role}.", code="role_denied")
+            raise errors.AccessDenied(
+                f"{user_name} does not have the role {role}.",
+                code="role_denied",
+                next_step=f"Roles of {user_name}: {', '.join(fresh.roles) or 'none'}.",
+            )
         return fresh
 
     def refreshed(self, principal: Principal) -> Principal | None:

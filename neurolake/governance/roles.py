@@ -12,6 +12,7 @@ from neurolake.governance.access import ADMIN, PRIVILEGES
 from neurolake.governance.facts import EVERY_ROLE
 from neurolake.governance.model import Governance
 from neurolake.governance.objects import Object, word
+from neurolake.governance.users import unknown
 from neurolake.query import OWNER, Principal
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Roles:
         """
         name = word(role, what="a role")
         if name in (ADMIN, "none", "public", "neurolake"):
-            raise errors.AlreadyExists(f"The role name {name} is the system's own.", code="reserved_name")
+            raise errors.AlreadyExists(
+                f"The role name {name} is the system's own.", code="reserved_name", next_step="Choose another name."
+            )
         above = [self.known(one) for one in inherits]
         if ADMIN in above:
             raise errors.InvalidRequest(
@@ -62,7 +65,9 @@ class Roles:
             )
         with self._change("create_role", role=name, inherits=above) as db:
             if db.execute("SELECT 1 FROM roles WHERE role = ?", (name,)).fetchone():
-                raise errors.AlreadyExists(f"There is a role {name} already.")
+                raise errors.AlreadyExists(
+                    f"There is a role {name} already.", next_step="Choose another name, or drop that role first."
+                )
             db.execute("INSERT INTO roles VALUES (?, ?, ?)", (name, self._by.name, time.time()))
             db.executemany("INSERT OR IGNORE INTO role_inherits VALUES (?, ?)", [(name, one) for one in above])
         return name
@@ -133,7 +138,10 @@ class Roles:
             self._only_admins(role)
         with self._change("create_user", user_name=user_name, roles=known) as db:
             if db.execute("SELECT 1 FROM users WHERE user_name = ?", (user_name,)).fetchone():
-                raise errors.AlreadyExists(f"There is a user {user_name} already.")
+                raise errors.AlreadyExists(
+                    f"There is a user {user_name} already.",
+                    next_step="Choose another name; set_password and grant_role change the user who is there.",
+                )
             row = (user_name, hashed, known[0] if known else "", time.time())
             db.execute("INSERT INTO users (user_name, password, role, created_at) VALUES (?, ?, ?, ?)", row)
             _give(db, user_name, known)
@@ -236,7 +244,9 @@ class Roles:
     def _only_admins(self, role: str) -> None:
         """What leads to administration of everything is given and taken by those who have it."""
         if role == ADMIN and not self._by.is_admin:
-            raise errors.AccessDenied("Only an administrator may give or take the role admin.")
+            raise errors.AccessDenied(
+                "Only an administrator may give or take the role admin.", next_step="Ask one who has it to do so."
+            )
 
     def _change(self, event: str, **details: object) -> AbstractContextManager[Connection]:
         return self._governance.change(event, self._by, self._query_id, **details)
@@ -258,7 +268,7 @@ def _check_user_name(name: str) -> None:
 
 def _check_user(db: Connection, user_name: str) -> None:
     if not db.execute("SELECT 1 FROM users WHERE user_name = ?", (user_name,)).fetchone():
-        raise errors.NotFound(f"There is no user named {user_name}.", code="user_unknown")
+        raise unknown(user_name)
 
 
 def _give(db: Connection, user_name: str, roles: Sequence[str]) -> None:

@@ -72,7 +72,7 @@ class Users:
         with (change or self._store.durable)() as db:
             changed = db.execute("UPDATE users SET password = ? WHERE user_name = ?", (hashed, name)).rowcount
             if not changed:
-                raise errors.NotFound(f"There is no user named {name}.", code="user_unknown")
+                raise unknown(name)
         self._remembered.clear()
 
     def hashed(self, password: str) -> str:
@@ -133,6 +133,15 @@ class Users:
             raise errors.Unavailable(
                 "Too many logins at once.", code="logins_busy", next_step="Try again in some seconds."
             )
+
+
+def unknown(name: str) -> errors.NotFound:
+    """There is no user of that name."""
+    return errors.NotFound(
+        f"There is no user named {name}.",
+        code="user_unknown",
+        next_step="SELECT user_name FROM neurolake.users lists them; names differ by case.",
+    )
 
 
 def _hasher() -> PasswordHasher:

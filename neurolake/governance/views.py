@@ -65,7 +65,9 @@ def view_text(
     """
     visible = [column for column in decision.columns if column.action != ABSENT]
     if not visible:
-        raise errors.AccessDenied("Nothing of it is visible.", code="relation_denied")
+        raise errors.AccessDenied(
+            "Nothing of it is visible.", code="relation_denied", next_step="Ask an administrator for access."
+        )
     if named is not None:
         meant = [c for c in visible if c.action == "allow" or fold(c.column) in named]
         visible = meant or visible[:1]

@@ -71,7 +71,10 @@ def require(context: Context, on: Object) -> None:
         AccessDenied: they do not.
     """
     if not context.engine.access.may(context.principal, "admin", on):
-        raise errors.AccessDenied(f"This needs the privilege admin on {on}.")
+        raise errors.AccessDenied(
+            f"This needs the privilege admin on {on}.",
+            next_step="Ask an administrator to do it, or SET ROLE to one of your roles that has the privilege.",
+        )
 
 
 def columns_of(context: Context, on: Object) -> dict[Object, str]:

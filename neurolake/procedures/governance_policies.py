@@ -126,9 +126,13 @@ def _check_condition(context: Context, name: Name, condition: str) -> None:
         found = engine.instance.acquire_and(type_of)
     except errors.InvalidRequest as problem:
         raise errors.InvalidRequest(
-            f"The condition of the row filter cannot be used: {problem.message}", code="row_filter"
+            f"The condition of the row filter cannot be used: {problem.message}",
+            code="row_filter",
+            next_step="Write one condition over the table's own columns.",
         ) from None
     if found != "BOOLEAN":
         raise errors.InvalidRequest(
-            f"The condition of the row filter is a {found}, neither true nor false.", code="row_filter"
+            f"The condition of the row filter is a {found}, neither true nor false.",
+            code="row_filter",
+            next_step="Write a comparison, such as region = 'north'.",
         )

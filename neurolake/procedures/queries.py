@@ -26,7 +26,9 @@ def cancel(context: Context, query_id: str) -> pa.Table:
             next_step="SELECT query_id, sql FROM neurolake.running shows what is.",
         )
     if activity.principal.name != context.principal.name and not context.principal.is_admin:
-        raise errors.AccessDenied("Only its owner or an administrator may cancel a statement.")
+        raise errors.AccessDenied(
+            "Only its owner or an administrator may cancel a statement.", next_step="Ask one of them."
+        )
     activity.stop(errors.Cancelled(f"The statement was cancelled by {context.principal.name}."))
     return pa.table({"query_id": [query_id], "cancelled": [True]}, schema=CANCELLED)
 

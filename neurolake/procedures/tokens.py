@@ -9,6 +9,7 @@ import pyarrow as pa
 from neurolake import errors
 from neurolake.governance.logins import Ending, Method
 from neurolake.governance.tokens import seconds_of
+from neurolake.governance.users import unknown
 from neurolake.procedures import Context, procedure
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -55,11 +56,13 @@ def create_token(context: Context, user_name: str, roles: list[str] | None = Non
 def _check_may(context: Context, user_name: str) -> None:
     caller, login = context.principal, context.session.login
     if not caller.is_admin and caller.name != user_name:
-        raise errors.AccessDenied("Only an administrator may make another user's tokens.")
+        raise errors.AccessDenied(
+            "Only an administrator may make another user's tokens.", next_step="Ask one, or make a token of your own."
+        )
     if not caller.is_admin and login is not None and login.method == Method.TOKEN:
         raise errors.AccessDenied("A token makes no tokens.", next_step="Log in with the password.")
     if not context.engine.users.exists(user_name):
-        raise errors.NotFound(f"There is no user named {user_name}.", code="user_unknown")
+        raise unknown(user_name)
 
 
 def _limited(roles: list[str] | None, theirs: tuple[str, ...], scope: frozenset[str] | None) -> tuple[str, ...] | None:

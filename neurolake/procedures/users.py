@@ -21,9 +21,14 @@ def set_password(context: Context, name: str, password: str) -> pa.Table:
     """
     engine, caller, login = context.engine, context.principal, context.session.login
     if name != caller.name and not caller.is_admin:
-        raise errors.AccessDenied("Only an administrator may set another user's password.")
+        raise errors.AccessDenied(
+            "Only an administrator may set another user's password.", next_step="Ask one, or set your own."
+        )
     if not caller.is_admin and login is not None and login.method != Method.PASSWORD:
-        raise errors.AccessDenied("Who did not come with the password may not change it.")
+        raise errors.AccessDenied(
+            "Who did not come with the password may not change it.",
+            next_step="Log in with the password you have, or ask an administrator for a new one.",
+        )
     change = partial(engine.governance.change, "set_password", caller, context.query_id, user=name)
     engine.users.set_password(name, password, change)
     engine.logins.unlock(name)

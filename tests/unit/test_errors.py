@@ -13,6 +13,7 @@ from neurolake import errors
 PRODUCT = Path(errors.__file__).parent
 UNTOLD = ("LimitReached", "SourceFailed")
 """Classes that reach a client under the same gRPC status as others."""
+REFUSALS = ("AccessDenied", "AlreadyExists", "LoginFailed")
 
 
 def raised() -> Iterator[tuple[str, str]]:
@@ -35,3 +36,15 @@ def test_a_client_gets_the_class_that_was_raised(name: str, code: str) -> None:
 
 def test_an_unknown_code_is_kept() -> None:
     assert errors.from_code("of_a_later_release", "no").code == "of_a_later_release"
+
+
+@pytest.mark.parametrize("package", ["neurolake", "flight"])
+def test_who_is_refused_is_told_what_to_do(package: str) -> None:
+    silent = [
+        f"{path.name}:{node.lineno}"
+        for path in (PRODUCT.parent / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in REFUSALS
+        and all(keyword.arg != "next_step" for keyword in node.keywords)
+    ]  # fmt: skip
+    assert not silent
