@@ -155,7 +155,7 @@ class SettingValues:
     tls_reload_s: float = _row(
         10.0, "How often certificate files are looked at; renewed ones are taken up without a restart. 0: never."
     )
-    http_tls: bool = _row(True, "With tls_cert the HTTP port speaks TLS too.")
+    http_tls: bool = _row(True, "With tls_cert the HTTP port speaks TLS too. false: health and metrics in the clear.")
     mtls_port: int = _row(
         0, "A second Flight SQL port, for clients that prove who they are by a certificate. 0: none.", maximum=65535
     )
