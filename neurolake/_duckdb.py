@@ -97,6 +97,8 @@ class InstanceOptions:
             "scalar_subquery_error_on_multiple_rows",
             "preserve_identifier_case",
             "errors_as_json",
+            "enable_progress_bar",
+            "enable_progress_bar_print",
         )
     )
 
@@ -172,6 +174,7 @@ class Instance:
     def _new_cursor(self) -> Cursor:
         try:
             raw = self._connection.cursor()
+            raw.execute("SET enable_progress_bar_print = false; SET enable_progress_bar = true")  # for `share`
             if self.options.path is None:
                 raw.execute(f"USE {CATALOG}")
         except duckdb.Error as error:
@@ -388,6 +391,15 @@ class Cursor:
                 self._raw.unregister(name)
         except duckdb.Error:
             self._left.append(name)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the running statement is done, 0 to 1, from any thread; None where the engine cannot tell."""
+        try:
+            percent: float = self._open().query_progress()
+        except (duckdb.Error, errors.NeuroLakeError):  # it was closed just now
+            return None
+        return None if percent < 0 else min(1.0, percent / 100)
 
     def interrupt(self) -> None:
         """End the running statement, from any thread. A no-op on an idle cursor."""

@@ -36,6 +36,7 @@ class Step:
         bytes_done: of files that were written, read or copied.
         bytes_total: of all of them; None where that is known only at the end.
         rows_done, rows_total: rows that were gone through; 0 of 0 where bytes say how far it is.
+        part: how much of it is done, 0 to 1, where neither says so.
     """
 
     name: str
@@ -43,12 +44,22 @@ class Step:
     bytes_total: int | None = None
     rows_done: int = 0
     rows_total: int = 0
+    part: float | None = None
 
     @property
     def share(self) -> float | None:
         """How much of it is done, 0 to 1; None where nobody can tell."""
+        if self.part is not None:
+            return self.part
         done, total = (self.rows_done, self.rows_total) if self.rows_total else (self.bytes_done, self.bytes_total)
         return min(1.0, done / total) if total else None
+
+    @property
+    def told(self) -> tuple[str | None, int | None, int | None, float | None]:
+        """Its name, the bytes done and in all, and the share: what is shown. The engine tells only the share."""
+        if not self.name:
+            return None, None, None, self.share
+        return self.name, self.bytes_done, self.bytes_total, self.share
 
 
 class Steps:
@@ -70,11 +81,12 @@ class Steps:
         with self._lock:
             self._step = Step(name, bytes_total=bytes_total, rows_total=rows_total)
 
-    def add(self, *, bytes: int = 0, rows: int = 0) -> None:
-        """So much more of the step is done."""
+    def add(self, *, bytes: int = 0, rows: int = 0, part: float | None = None) -> None:
+        """So much more of the step is done, and `part` of it in all."""
         with self._lock:
             if (step := self._step) is not None:
-                self._step = replace(step, bytes_done=step.bytes_done + bytes, rows_done=step.rows_done + rows)
+                done, gone = step.bytes_done + bytes, step.rows_done + rows
+                self._step = replace(step, bytes_done=done, rows_done=gone, part=part)
 
     def now(self) -> Step | None:
         """The step that is being done; None before the first."""
@@ -184,6 +196,14 @@ class Activity:
             self.alive = None
             self.cursor = None
 
+    def step(self) -> Step | None:
+        """How far it is: as it says itself, else as the engine says of what it works on; None where nobody can tell."""
+        if self.steps is not None:
+            return self.steps.now()
+        with self.lock:  # whose cursor it is next has a share of its own
+            share = None if self.cursor is None else self.cursor.share
+        return None if share is None else Step("", part=share)
+
     @property
     def at_work(self) -> bool:
         """Whether something is done for it now; not while its rows wait for its client."""
@@ -239,6 +259,11 @@ class Activities:
     def snapshot(self) -> list[Activity]:
         """All of them, as of now."""
         return list(self._by_id.values())
+
+    def step_of(self, session: object) -> Step | None:
+        """How far the oldest statement of a session is that anybody can tell it of."""
+        steps = (activity.step() for activity in self.snapshot() if activity.session is session)
+        return next((step for step in steps if step is not None), None)
 
     def begin_reading(self, location: str, patterns: Collection[str]) -> tuple[Activity, ...]:
         """The calling thread's statement reads a location, that these patterns chose: it; none where none is known."""

@@ -21,6 +21,7 @@ from neurolake.sql.text import Name
 from neurolake.user_sessions import UserSessions
 
 if TYPE_CHECKING:
+    from neurolake.activity import Step
     from neurolake.backup.interface import LakeBackups
     from neurolake.session import Session
 
@@ -68,6 +69,10 @@ class Lake:
 
     def close(self) -> None:
         """Close the lake. Statements in flight are cancelled."""
+        raise NotImplementedError
+
+    def progress(self) -> Step | None:
+        """How far the work is that this session waits for; None where nobody can tell. From any thread."""
         raise NotImplementedError
 
     def _execute(self, text: str) -> None:
@@ -236,6 +241,10 @@ class EmbeddedLake(Lake):
     def load(self, name: str, data: object, mode: str = "create", keys: Sequence[str] = ()) -> int:
         """Load data into a managed table. See `Lake.load`."""
         return loading.load(self.engine, self.session, name, data, mode, keys)
+
+    def progress(self) -> Step | None:
+        """How far the session's oldest statement is. See `Lake.progress`."""
+        return self.engine.activities.step_of(self.session)
 
     def close(self) -> None:
         """Close the lake, and those that `as_user` gave; one of these closes alone."""

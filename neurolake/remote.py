@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from neurolake import errors, loading
-from neurolake.activity import Activity
+from neurolake.activity import Activity, Step, Steps
 from neurolake.adbc import Connection, Statement
 from neurolake.identifiers import fold
 from neurolake.interrupts import hears_ctrl_c
@@ -73,6 +73,7 @@ class RemoteLake(Lake):
         self._owner: int | None = None
         self._closed = False
         self._aside: Connection | None = None
+        self._sent = Steps()
         self._main = self._connect()
 
     def _connect(self) -> Connection:
@@ -195,10 +196,15 @@ class RemoteLake(Lake):
             )
         if (mode == "upsert") != bool(keys):
             raise errors.InvalidRequest("Upsert, and only upsert, needs keys.", code="keys")
-        with _readable(data, self._home) as reader:
+        self._sent = sent = Steps()
+        with _readable(data, self._home, sent) as reader:
             if mode == "upsert":
                 return self._upsert(name, reader, keys)
             return self._ingest(name, mode, reader)
+
+    def progress(self) -> Step | None:
+        """How far the last load is: what was sent. See `Lake.progress`."""
+        return self._sent.now()
 
     def _ingest(self, name: str, mode: str, reader: pa.RecordBatchReader, *, temporary: bool = False) -> int:
         target = Name.parse(name)
@@ -368,19 +374,21 @@ def _end(activity: Activity, problem: BaseException | None) -> None:
 
 
 @contextmanager
-def _readable(data: object, home: Path | None) -> Iterator[pa.RecordBatchReader]:
+def _readable(data: object, home: Path | None, sent: Steps) -> Iterator[pa.RecordBatchReader]:
     """Data at hand, or a file of this machine, as a stream of batches. What fails in it is raised as it was."""
     problems: list[Exception] = []
-    with _file(data, home) if isinstance(data, str | Path) else nullcontext(loading.arrow(data)) as source:
+    opened = _file(data, home) if isinstance(data, str | Path) else nullcontext((loading.arrow(data), None))
+    with opened as (source, lake):
         batches = source.to_batches(BATCH_ROWS) if isinstance(source, pa.Table) else source
+        counted = _counted(batches, sent, lake)
         try:
-            yield pa.RecordBatchReader.from_batches(source.schema, _noting(source.schema, batches, problems))
+            yield pa.RecordBatchReader.from_batches(source.schema, _noting(source.schema, counted, problems))
         except errors.NeuroLakeError as error:
             raise (problems[0] if problems else error) from None
 
 
 @contextmanager
-def _file(path: str | Path, home: Path | None) -> Iterator[Result]:
+def _file(path: str | Path, home: Path | None) -> Iterator[tuple[Result, Lake]]:
     """A file read by an engine of its own, and so just as a lake in this process would read it: that home's, if any."""
     from neurolake.config import load
     from neurolake.lake import EmbeddedLake
@@ -391,7 +399,16 @@ def _file(path: str | Path, home: Path | None) -> Iterator[Result]:
     with EmbeddedLake.in_memory(settings) as scratch:
         scratch.register("file", path)
         with scratch.sql("FROM file") as rows:
-            yield rows
+            yield rows, scratch
+
+
+def _counted(batches: Iterable[pa.RecordBatch], sent: Steps, reading: Lake | None) -> Iterator[pa.RecordBatch]:
+    """Note what goes out, and how much of the file the lake that reads it has read."""
+    sent.begin("sending")
+    for batch in batches:
+        yield batch
+        read = None if reading is None else reading.progress()
+        sent.add(bytes=batch.nbytes, part=None if read is None else read.share)
 
 
 def _noting(

@@ -55,8 +55,7 @@ def running(context: Context) -> pa.Table:
     rows = []
     for a in context.engine.activities.snapshot():
         if context.principal.is_admin or a.principal.name == context.principal.name:
-            step = None if a.steps is None else a.steps.now()
-            how_far = (None,) * 4 if step is None else (step.name, step.bytes_done, step.bytes_total, step.share)
+            how_far = (None,) * 4 if (step := a.step()) is None else step.told
             rows.append(
                 (a.query_id, a.principal.name, a.principal.role, a.client, a.text, a.phase, None, a.started_at,
                  a.duration_ms, a.rows_out, a.bytes_out, a.session is context.session, *how_far)

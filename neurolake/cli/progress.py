@@ -26,16 +26,21 @@ ASK_S_MIN, ASK_S_MAX, ASK_SHARE = 0.5, 30.0, 0.02
 WINDOW_S = 15.0
 """Speed and the time left are those of the last so many seconds."""
 _STEPS = """SELECT step, bytes_done, bytes_total, progress FROM neurolake.running
-    WHERE own_session AND step IS NOT NULL"""
+    WHERE own_session ORDER BY query_id LIMIT 1"""
+"""The oldest is the statement that is waited for; the latest is this one."""
 
 
 class Seen(NamedTuple):
     """How far the work is: of one step, in bytes and as a share, each None where it is not known."""
 
-    step: str = ""
+    step: str | None = None
     bytes_done: int | None = None
     bytes_total: int | None = None
     share: float | None = None
+
+    def compares(self, later: Seen) -> bool:
+        """Whether what was done between the two can be told: they are of one step, and say the same of it."""
+        return self.step == later.step and (self.share is None) == (later.share is None)
 
 
 class Waiting:
@@ -107,43 +112,46 @@ class Pace:
         '1.0 MB of 4.0 MB'
         >>> pace.said(Seen("reading files", 2_000_000, 4_000_000, 0.5), 2.0)
         '2.0 MB of 4.0 MB, 500.0 kB/s, 0:00:04 left'
+        >>> pace.said(Seen(share=0.3), 4.0)
+        '30 %'
         """
-        if seen.bytes_done is None:
-            return ""
-        if self._seen and self._seen[0][1].step != seen.step:
+        if self._seen and not self._seen[0][1].compares(seen):
             self._seen.clear()
         if not self._seen or self._seen[-1][1] != seen:
             self._seen.append((at, seen))
         while len(self._seen) > 2 and self._seen[1][0] < at - WINDOW_S:
             self._seen.popleft()
-        done = size_text(seen.bytes_done)
-        if seen.bytes_total is not None:
-            done = f"{done} of {size_text(seen.bytes_total)}"
-        return ", ".join([done, *self._rates(seen, at)])
+        return ", ".join([*_done(seen), *self._rates(seen, at)])
 
     def _rates(self, seen: Seen, at: float) -> list[str]:
         begin, first = self._seen[0]
-        if at <= begin or first.bytes_done is None or seen.bytes_done is None:
-            return []
-        rates = [f"{size_text(round((seen.bytes_done - first.bytes_done) / (at - begin)))}/s"]
+        rates: list[str] = []
+        if at <= begin:
+            return rates
+        if first.bytes_done is not None and seen.bytes_done is not None and seen.bytes_done > first.bytes_done:
+            rates.append(f"{size_text(round((seen.bytes_done - first.bytes_done) / (at - begin)))}/s")
         if seen.share is not None and first.share is not None and seen.share > first.share:
             left = round((1 - seen.share) / (seen.share - first.share) * (at - begin))
             rates.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
-        return rates if seen.bytes_done > first.bytes_done else rates[1:]
+        return rates
+
+
+def _done(seen: Seen) -> list[str]:
+    if seen.bytes_done is None:
+        return [] if seen.share is None else [f"{seen.share:.0%}".replace("%", " %")]
+    of = "" if seen.bytes_total is None else f" of {size_text(seen.bytes_total)}"
+    return [f"{size_text(seen.bytes_done)}{of}"]
 
 
 def _look_of(lake: Lake, *, asking: bool) -> Callable[[], Seen]:
-    from neurolake.lake import EmbeddedLake
+    from neurolake.remote import RemoteLake
 
-    if not isinstance(lake, EmbeddedLake):
-        return _Asking(lake).look if asking else Seen
-    activities = lake.engine.activities
+    if asking and isinstance(lake, RemoteLake):
+        return _Asking(lake).look
 
     def look() -> Seen:
-        for activity in activities.snapshot():
-            if activity.steps is not None and (step := activity.steps.now()) is not None:
-                return Seen(step.name, step.bytes_done, step.bytes_total, step.share)
-        return Seen()
+        step = lake.progress()
+        return Seen() if step is None else Seen(*step.told)
 
     return look
 

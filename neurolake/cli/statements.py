@@ -64,7 +64,7 @@ def sql(
     text = _standard_input() if statement == "-" else statement
     with (
         target.open() as lake,
-        Waiting("Running", lake) as waiting,
+        Waiting("Running", lake, asking=True) as waiting,
         lake.sql(text, values or None, timeout_s=timeout_s) as result,
     ):
         _write(result, wanted, output, waiting)

@@ -276,6 +276,12 @@ def authorise(engine: Engine, draft: Plan, activity: Activity) -> Plan:
                 next_step="Ask an administrator to call it, or SET ROLE to one of your roles that has the privilege.",
             )
         return draft
+    if draft.verb == "PRAGMA" and "progress_bar" in fold(draft.text):  # cursors have it on, and it must print nothing
+        raise errors.InvalidRequest(
+            "The progress bar is no setting of a session.",
+            code="setting_locked",
+            next_step="neurolake.running says how far a statement is; neurolake.toml has the settings of the lake.",
+        )
     return draft
 
 

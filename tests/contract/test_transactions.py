@@ -251,7 +251,8 @@ class TestSessions:
         "sql",
         ["SET memory_limit = '1GB'", "SET threads = 1", "SET GLOBAL threads = 1", "SET lock_configuration = false",
          "SET enable_external_access = true", "PRAGMA threads = 1", "SET port = 1", "SET admin_password = 'x'",
-         "RESET memory_limit", "SET s3_secret_access_key = 'x'", "PRAGMA enable_external_access = true"],
+         "RESET memory_limit", "SET s3_secret_access_key = 'x'", "PRAGMA enable_external_access = true",
+         "PRAGMA enable_print_progress_bar", "SET enable_progress_bar_print = true", "RESET enable_progress_bar"],
     )  # fmt: skip
     def test_settings_of_the_lake_are_refused(self, client: Client, sql: str) -> None:
         failure = client.failure(sql)

@@ -60,7 +60,7 @@ class Console:
     def _statement(self, text: str) -> None:
         started = time.perf_counter()
         verb = first_word(text)
-        with Waiting("Running", self.lake) as waiting, self.lake.sql(text) as result:
+        with Waiting("Running", self.lake, asking=True) as waiting, self.lake.sql(text) as result:
             head = result.read()
             waiting.stop()
             if result.columns == _COUNT and verb not in ("SELECT", "FROM", "WITH"):
