@@ -6,7 +6,8 @@ import datetime
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -120,9 +121,9 @@ class _Column:
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
             self.arrow(_of_list(path), pc.list_flatten(cells), depth + 1)
         elif pa.types.is_map(kind):
-            self._objects(path, [_mapping(pairs) for pairs in cells.to_pylist() if pairs is not None], depth)
+            self._objects(path, [_mapping(pairs) for pairs in _python(cells)], depth)
         elif pa.types.is_nested(kind):
-            self._values(path, [value for value in cells.to_pylist() if value is not None], depth)
+            self._values(path, _python(cells), depth)
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             self._texts(path, _distinct(cells), filled, depth)
         else:
@@ -219,7 +220,20 @@ def _mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _distinct(cells: pa.ChunkedArray) -> list[Any]:
-    return [value for value in cells.unique().to_pylist() if value is not None]
+    return _python(cells.unique())
+
+
+def _python(cells: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The values that are not NULL, without those that Python has not: infinite days, and years beyond four digits."""
+    try:
+        return [value for value in cells.to_pylist() if value is not None]
+    except (OverflowError, ValueError):
+        return [value for cell in cells for value in _as_python(cell) if value is not None]
+
+
+def _as_python(cell: pa.Scalar) -> Iterator[Any]:
+    with suppress(OverflowError, ValueError):
+        yield cell.as_py()
 
 
 def _cut(text: str) -> str:

@@ -190,3 +190,9 @@ class TestFilesThatDiffer:
         (found,) = admin("CALL neurolake.scan_pii('differ_json')")
         assert (found["entity"], found["evidence"].rpartition(" in ")[2]) == ("EMAIL_ADDRESS", "a.mail")
         assert ann("SELECT * FROM differ_csv LIMIT 1") == [{"id": 0, "phone": None}]
+
+    def test_days_that_no_calendar_has_do_not_end_a_scan(self, admin: Run) -> None:
+        born = "CASE WHEN i % 9 = 0 THEN DATE 'infinity' ELSE DATE '1950-01-01' + 300 * i::INT END"
+        others = "MAP {'to': TIMESTAMP '-infinity'} AS m, {'d': DATE '20000-01-01'} AS s"
+        admin(f"CREATE TABLE endless AS SELECT {born} AS born, {others} FROM range(60) r(i)")
+        assert [row["entity"] for row in admin("CALL neurolake.scan_pii('endless')")] == ["DATE_OF_BIRTH"]
