@@ -191,9 +191,9 @@ class TestByADeadline:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             sql = f"SELECT * FROM read_parquet('http://127.0.0.1:{silent.getsockname()[1]}/never.parquet')"
             asking = Asking(uri, sql, timeout_s=0.5)
-            in_phase(served, "planning", "never.parquet")
+            in_phase(served, "planning", "read_parquet")  # the address in it is hidden
             asking.ended()
-            assert_over(served, "never.parquet")
+            assert_over(served, "read_parquet")
 
     def test_the_servers_in_every_phase(self, served: Service, uri: str) -> None:
         with Wire(uri) as wire:

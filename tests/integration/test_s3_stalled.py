@@ -1,4 +1,7 @@
-"""A served lake whose S3 has fallen silent, asked by the stock driver: what is stopped ends, and nobody else waits."""
+"""A served lake before a faulty S3, asked by the stock driver.
+
+Where S3 has fallen silent, what is stopped ends, and nobody else waits; where it fails, an answer is right or an error.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 
 import faulty_proxy
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from contract.clients import PASSWORD, Failure, Flight
 from contract.conftest import uri
 from contract.test_statuses import until
 from faulty_proxy import Asked, FaultyProxy
-from storage import S3Server
+from storage import S3Server, fingerprint
 
 from flight.service import Service
 from neurolake import errors
@@ -180,3 +186,61 @@ class TestTheOthers:
         began = time.monotonic()
         assert {answer.result(10).code for answer in answers} == {"cancelled"}
         assert time.monotonic() - began < WITHIN_S
+
+
+FAULTS = {
+    "slow down": faulty_proxy.status(503, "SlowDown"),
+    "internal error": faulty_proxy.status(500),
+    "reset": faulty_proxy.reset(1000),
+    "short body": faulty_proxy.short(),
+    "shorter range": faulty_proxy.fewer_bytes(),
+}
+
+
+class TestSpoiled:
+    @pytest.fixture(autouse=True)
+    def healed(self, proxy: FaultyProxy) -> Iterator[None]:
+        yield
+        proxy.heal()
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_burst_of_faults_does_not_show(
+        self, flight: Flight, proxy: FaultyProxy, s3_server: S3Server, bucket: str, lineitem: Path, fault: str
+    ) -> None:
+        s3_server.put(bucket, "x.parquet", lineitem)
+        proxy.inject(FAULTS[fault], when=lambda asked: asked.is_read and bucket in asked.path, times=4)
+        assert flight.rows(fingerprint(f"'s3://{bucket}/x.parquet'")) == flight.rows(fingerprint("local"))
+
+    def test_a_fault_that_lasts_is_an_error(
+        self, flight: Flight, proxy: FaultyProxy, s3_server: S3Server, bucket: str, lineitem: Path
+    ) -> None:
+        s3_server.put(bucket, "x.parquet", lineitem)
+        asked_late = count_from(6)
+        proxy.inject(faulty_proxy.short(), when=lambda asked: asked.is_read and bucket in asked.path and asked_late())
+        failure = flight.failure(f"FROM 's3://{bucket}/x.parquet'")
+        assert failure.code == "source_truncated"
+
+    def test_an_object_replaced_between_two_reads_is_an_error(
+        self, flight: Flight, proxy: FaultyProxy, s3_server: S3Server, bucket: str, lineitem: Path
+    ) -> None:
+        """By one of the same size, so that only the tag can tell."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(pq.read_table(lineitem).slice(0, 100_000), sink, row_group_size=2_000)
+        old = sink.getvalue().to_pybytes()
+        new = bytearray(old)
+        new[4] ^= 1
+        s3_server.put(bucket, "x.parquet", old)
+        flight.register("replaced", f"s3://{bucket}/x.parquet")
+        asked_late = count_from(3)
+        proxy.inject(
+            lambda _: s3_server.put(bucket, "x.parquet", bytes(new)),
+            when=lambda asked: asked.is_read and bucket in asked.path and asked_late(),
+            times=1,
+        )
+        assert flight.failure(fingerprint("replaced")).code == "source_changed"
+
+
+def count_from(first: int) -> Callable[[], bool]:
+    """Says True from the so-many-th time on that it is asked."""
+    times = count(1)
+    return lambda: next(times) >= first
