@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -14,6 +15,8 @@ from urllib.parse import unquote
 
 import faulty_proxy
 import pytest
+from contract.clients import Flight
+from contract.conftest import serving, uri
 from faulty_proxy import Asked, Fault, FaultyProxy
 from storage import Lakeside, fingerprint
 
@@ -310,3 +313,11 @@ class TestFaults:
         web.ranges = False
         before.inject(fault, times=2)
         assert lake.rows(fingerprint(f"'{before.endpoint}/orders.parquet'")) == lake.rows(fingerprint(local))
+
+
+def test_a_file_of_a_web_server_behind_a_served_lake(tmp_path: Path, web: WebServer, local: str) -> None:
+    location = f"{web.start()}/orders.parquet"
+    with serving(tmp_path) as service, closing(Flight(uri(service), autocommit=True)) as flight:
+        flight.register("orders", location)
+        assert flight.rows(fingerprint("orders")) == flight.rows(fingerprint(local))
+        assert flight.failure("FROM 'http://127.0.0.1:1/none.parquet'").code == "source_unreachable"
