@@ -118,6 +118,7 @@ class Engine:
         self.columns_known: dict[tuple[int, int, int, Name], dict[str, str]] = {}
         self.forms = gating.Forms(gating.Parser(settings.memory_bytes_max))
         self.own_functions = OwnFunctions()
+        self.managed_names = accounting.ManagedNames()
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._looked: dict[Name, float] = {}
@@ -371,18 +372,14 @@ class Engine:
 
     # The catalog's questions
 
-    def is_managed(self, name: Name) -> bool:
-        """Whether a managed table or view has this name; it takes as long where none has."""
+    def refuse_taken(self, name: Name) -> None:
+        """Refuse a name that a managed table or view has."""
         sql = (
             f"SELECT 1 FROM information_schema.tables WHERE table_catalog = ? AND {folded_sql('table_schema')} = ? "
             f"AND {folded_sql('table_name')} = ?"
         )
         folded = name.fold()
-        return bool(self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])))
-
-    def refuse_taken(self, name: Name) -> None:
-        """Refuse a name that a managed table or view has."""
-        if self.is_managed(name):
+        if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
             raise errors.AlreadyExists(f"A table named {name} exists already.", next_step="Choose another name.")
 
     def describe_source(self, source: Source) -> dict[str, str]:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from neurolake import errors, urls
+from neurolake._duckdb import CATALOG
 from neurolake.activity import Activity
 from neurolake.catalog import system
 from neurolake.engine import result_checks
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neurolake")
 
+_MANAGED: Final = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = ?"
 CODES_OF_WRITES: Final = frozenset(("column_denied", "write_denied"))
 """Denials of a write that would need to see its target as it is."""
 
@@ -140,8 +142,24 @@ def _closed_tables(engine: Engine, problem: errors.NeuroLakeError) -> list[str]:
 
 def _is_there(engine: Engine, name: Name) -> bool:
     """Asked in full each time, so that how long a denial takes does not say whether there is such a name."""
-    managed = engine.is_managed(name)
+    managed = name.fold() in engine.managed_names.now(engine)
     return managed or name.fold() in engine.catalog.sources or system.lookup(name) is not None
+
+
+class ManagedNames:
+    """The folded names of all managed tables and views, known as long as the catalog stays as it is. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[int, int], frozenset[Name]] | None = None
+
+    def now(self, engine: Engine) -> frozenset[Name]:
+        """Those that are there now."""
+        state = (engine.catalog.version, engine.instance.generation)
+        known = self._known
+        if known is None or known[0] != state:
+            rows = engine.instance.acquire_and(lambda cursor: cursor.rows(_MANAGED, [CATALOG]))
+            known = self._known = (state, frozenset(Name(*row).fold() for row in rows))
+        return known[1]
 
 
 def _closed_columns(decided: Decided, problem: errors.NeuroLakeError) -> list[str]:
