@@ -188,7 +188,7 @@ class Service:
             "accepting": lambda: bool(self._listeners) and not self._listeners[0].stopping,
             "engine": lambda: _within(HEALTH_TIMEOUT_S, self.engine.probe),
             "metadata": lambda: _within(HEALTH_TIMEOUT_S, lambda: self.engine.store.rows("SELECT 1")),
-            "flight": lambda: _connects(self.settings.host, self.port),
+            "flight": lambda: all(_connects(self.settings.host, listener.port) for listener in self._listeners),
             "disk": lambda: _within(HEALTH_TIMEOUT_S, self._probe_disk),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from contract.clients import Flight
 from contract.conftest import serving, uri
+from flight.listener import _stop_listening
 from flight.service import Service
 
 
@@ -87,8 +89,24 @@ def _stopping(service: Service) -> None:
     service._listeners[0].refuse()
 
 
-@pytest.mark.parametrize(("part", "fails"), [("engine", _no_database), ("disk", _no_disk), ("accepting", _stopping)])
-def test_each_part_is_tried(served: Service, part: str, fails: Callable[[Service], None]) -> None:
+def _no_metadata(service: Service) -> None:
+    service.engine.store._db = sqlite3.connect(":memory:")
+    service.engine.store._db.close()
+
+
+def _no_port(service: Service) -> None:
+    assert _stop_listening(service.port)
+
+
+@pytest.mark.parametrize(
+    ("part", "fails"),
+    [("engine", _no_database), ("disk", _no_disk), ("accepting", _stopping), ("metadata", _no_metadata),
+     ("flight", _no_port)],
+)  # fmt: skip
+def test_each_part_is_tried(
+    served: Service, part: str, fails: Callable[[Service], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.engine.store, "_db", served.engine.store._db)  # whole again when the server stops
     assert get(served, "/livez")[0] == 200
     status, parts = ready(served)
     assert (status, set(parts.values())) == (200, {True})

@@ -28,6 +28,7 @@ from pages import free_port
 
 import neurolake
 from flight import tls
+from flight.listener import _stop_listening
 from flight.service import Service
 from neurolake import errors
 from neurolake.cli import run
@@ -146,6 +147,18 @@ class TestTls:
         context = ssl.create_default_context(cadata=served.authority.pem.decode())
         with urllib.request.urlopen(f"https://localhost:{served.service.http_port}/readyz", context=context) as answer:
             assert answer.status == 200
+
+    def test_the_port_for_certificates_is_probed_as_well(
+        self, tmp_path: Path, authority: Authority, clients_authority: Authority
+    ) -> None:
+        served = Served(tmp_path, authority, clients_authority)
+        try:
+            assert served.service.mtls_port is not None
+            assert served.service._probes()["flight"]()
+            assert _stop_listening(served.service.mtls_port)
+            assert not served.service._probes()["flight"]()
+        finally:
+            served.service.stop()
 
     def test_the_lakes_own_client(self, served: Served) -> None:
         with neurolake.connect(served.uri, user="admin", password=PASSWORD, tls_ca=served.folder / "ca.pem") as lake:
