@@ -29,7 +29,7 @@ from flight.streams import Share, Shared, Stream, small, wired
 from neurolake import errors, parameters
 from neurolake.config import Settings
 from neurolake.engine import Engine
-from neurolake.query import Kind, Plan, Request, evolve, new_query_id
+from neurolake.query import Kind, Plan, Request, asked_again, evolve, new_query_id
 
 __all__ = ["FlightSqlServer", "serve"]
 
@@ -204,13 +204,13 @@ class FlightSqlServer(paflight.FlightServerBase):  # type: ignore[misc]
     ) -> tuple[Plan, tuple[Request, ...]]:
         plan = prepared.plan
         if prepared.bound is None or not plan.returns_rows:
-            request = evolve(plan.request, query_id=new_query_id())
+            request = asked_again(plan.request)
             # What a plan lends, such as the rows of a system table, is of the moment it was made.
             over = plan.relations or plan.versions != self.engine.versions(session.session)
             plan = self.engine.plan(request, alive) if over else evolve(plan, request=request)
             return plan, (request,)
         requests = tuple(
-            evolve(plan.request, query_id=new_query_id(), values=parameters.for_plan(plan, row))
+            asked_again(plan.request, values=parameters.for_plan(plan, row))
             for batch in prepared.bound
             for row in parameters.rows(batch)
         )
@@ -287,7 +287,7 @@ def _requests(held: Ticket) -> tuple[Request, ...]:
     first, held.redeemed = not held.redeemed, True
     if first:
         return held.requests
-    again = tuple(evolve(request, query_id=new_query_id()) for request in held.requests)
+    again = tuple(asked_again(request) for request in held.requests)
     held.again = (*held.again, *(request.query_id for request in again))[-REDEEMED_AT_ONCE_MAX:]
     return again
 

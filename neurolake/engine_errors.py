@@ -66,6 +66,12 @@ _PREFIXES = {
     "Invalid Error": "InvalidInputException",
 }
 
+DAMAGED_FILE = re.compile(
+    r"Parquet file is likely corrupted|\ATProtocolException|\APayload value bigger than allowed|\Adon't know what type"
+    r"|\AOut of buffer|\Ainvalid TType|\AVariable-length int over"
+)
+"""What readers of Parquet files say as an exception of no kind."""
+
 _HEAD = re.compile(r"^[A-Za-z]+(?: [A-Za-z]+)* Error: ")
 _FATAL = re.compile(r"database has been invalidated", re.IGNORECASE)
 _FRAME = re.compile(r"([\w.-]+\([\w.]*\+0x[0-9a-f]+\)) \[0x[0-9a-f]+\]$", re.MULTILINE)
@@ -110,6 +116,8 @@ def _named(kinds: list[str], text: str) -> errors.NeuroLakeError:
         _log("fatal engine error", kinds, text)
         return restarted()
     kind = next((kind for kind in kinds if kind in _KINDS), None)
+    if kind is None and "InternalException" not in kinds and DAMAGED_FILE.search(text):
+        kind = "IOException"
     if kind is None or "InternalException" in kinds:
         _log("engine error", kinds, text)
         return errors.InternalProblem("The engine met an internal error.", next_step="See the log.")

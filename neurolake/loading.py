@@ -15,7 +15,7 @@ from neurolake.identifiers import fold
 from neurolake.incoming import Incoming
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.query import Alive, Kind, Plan, Request, evolve, new_query_id
-from neurolake.sources import relation
+from neurolake.sources import problems, relation
 from neurolake.sql.text import Name, columns, quote
 
 if TYPE_CHECKING:
@@ -86,14 +86,32 @@ def load(
         data = data if isinstance(data, str | Path) else arrow(data)
         names = None if isinstance(data, str | Path) else tuple(data.schema.names)
         plan = evolve(plan, detail=Load(target, mode, names, temporary))
+    if isinstance(data, str | Path):
+        listed = engine.storage.refresh
+        return engine.load(
+            plan, lambda cursor: _load_file(cursor, target, str(data), listed, mode, keys, temporary), alive, feed
+        )
     return engine.load(plan, lambda cursor: _load(cursor, target, data, mode, keys, temporary), alive, feed)
 
 
-def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:
-    if isinstance(data, str | Path):
-        located = relation.locate(str(data), None)
-        source = relation.reader(located.location, located.format, {})
+def _load_file(
+    cursor: Cursor,
+    target: Name,
+    location: str,
+    list_files: relation.List,
+    mode: str,
+    keys: Sequence[str],
+    temporary: bool,
+) -> int:
+    located = relation.locate(location, None, list_files)
+    source = relation.reader(located.location, located.format, {})
+    try:
         return _from(cursor, source, target, mode, keys, temporary)
+    except errors.NeuroLakeError as problem:
+        raise problems.explain(problem, [problems.Place(*located)]) from None
+
+
+def _load(cursor: Cursor, target: Name, data: object, mode: str, keys: Sequence[str], temporary: bool) -> int:
     incoming, name = Incoming(arrow(data)), f"_neurolake_{secrets.token_hex(6)}"
     cursor.attach(name, incoming.data)
     try:

@@ -88,6 +88,7 @@ class Request:
         translated: the text is DuckDB's own already, whatever the session's dialect: a part of a statement was read.
         asker: who asked, when planning began; a session may change its role while one of its statements is planned.
         is_job: it is a call that nobody waits for, at work.
+        asked_at: when, by `time.monotonic`: what it reads in storage is listed after that.
     """
 
     text: str
@@ -99,6 +100,7 @@ class Request:
     translated: bool = False
     asker: Principal | None = None
     is_job: bool = False
+    asked_at: float = field(default_factory=time.monotonic)
 
     @property
     def principal(self) -> Principal:
@@ -176,6 +178,17 @@ def evolve(value: Flowing, **changes: object) -> Flowing:
     new = object.__new__(type(value))
     new.__dict__.update(value.__dict__, **changes)
     return new
+
+
+def asked_again(request: Request, **changes: object) -> Request:
+    """The same statement as a new one: with an id and a moment of its own.
+
+    >>> first = Request("SELECT 1", session=None, query_id=new_query_id())
+    >>> again = asked_again(first)
+    >>> again.text, again.query_id != first.query_id, again.asked_at >= first.asked_at
+    ('SELECT 1', True, True)
+    """
+    return evolve(request, query_id=new_query_id(), asked_at=time.monotonic(), **changes)
 
 
 def new_query_id() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import dataclasses
 import json
 import logging
 import threading
@@ -18,7 +17,7 @@ from neurolake import errors, observe, procedures, urls
 from neurolake._duckdb import CATALOG, Cursor, Instance, Parsed
 from neurolake.activity import Activities, Activity, Feed
 from neurolake.backup.runs import Runs
-from neurolake.catalog import Catalog, Event, Source
+from neurolake.catalog import Catalog, Event
 from neurolake.catalog.store import Store
 from neurolake.config import Settings, resolve_secret
 from neurolake.engine import (
@@ -33,11 +32,11 @@ from neurolake.engine import (
     settings_of_session,
     turns,
 )
+from neurolake.engine.files import Files
 from neurolake.engine.jobs import Jobs
 from neurolake.engine.own_functions import OwnFunctions
 from neurolake.governance import invoker
 from neurolake.governance.access import Access
-from neurolake.governance.gate_errors import told
 from neurolake.governance.gate_keys import Keys
 from neurolake.governance.logins import Logins
 from neurolake.governance.model import Governance
@@ -54,15 +53,12 @@ from neurolake.pii.background import Background
 from neurolake.query import Alive, Kind, Plan, Principal, Request, Values, Versions, evolve, new_query_id
 from neurolake.result import Limits, Result
 from neurolake.session import Session
-from neurolake.sources import problems, relation
 from neurolake.sources.storage import Storage, StorageOptions
 from neurolake.sql import statements
 from neurolake.sql.text import Name
 
 logger = logging.getLogger("neurolake")
 
-LOOK_AGAIN_S = 5.0
-"""How long the columns of a source are taken to be as they were."""
 STOPPED_WITHIN_S = 5.0
 """How long the end waits for statements that were cancelled."""
 
@@ -100,6 +96,7 @@ class Engine:
             audit_keep_days=settings.audit_keep_days,
         )
         self.catalog = Catalog(self.store, self.governance)
+        self.files = Files(self.instance, self.storage, self.catalog)
         self.outbox = Outbox(self.instance, self.catalog)
         self.governance.unsettled = self.outbox.in_doubt
         self.governance.looked_at = lambda name: self.outbox.looked_at(name)
@@ -121,7 +118,6 @@ class Engine:
         self.managed_names = accounting.ManagedNames()
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._lock = threading.Lock()
-        self._looked: dict[Name, float] = {}
         self._closed = False
         self._limits = self._limits_under(settings)
         self.outbox.after = self._look_at_written
@@ -382,30 +378,6 @@ class Engine:
         if self.instance.acquire_and(lambda c: c.rows(sql, [CATALOG, folded.schema, folded.table])):
             raise errors.AlreadyExists(f"A table named {name} exists already.", next_step="Choose another name.")
 
-    def describe_source(self, source: Source) -> dict[str, str]:
-        """The columns of a source and their DuckDB types, read from its files."""
-        self.storage.refresh(source.location)
-        text = f"SELECT * FROM {relation.reader(source.location, source.format, source.options)}"
-        try:
-            binding = self.instance.acquire_and(lambda cursor: cursor.bind(text))
-        except errors.NeuroLakeError as problem:
-            raise problems.explain(problem, source) from None
-        return dict(zip(binding.names, binding.types, strict=True))
-
-    def look_at(self, source: Source) -> None:
-        """List a source's files anew; now and then also its columns, so that the catalog shows a change by itself."""
-        self.storage.refresh(source.location)
-        looked, self._looked[source.name] = self._looked.get(source.name, 0.0), time.monotonic()
-        if time.monotonic() - looked < LOOK_AGAIN_S:
-            return
-        try:
-            columns = self.describe_source(source)
-        except errors.NeuroLakeError:
-            return  # the statement that names it says what is wrong
-        if columns != source.columns:
-            logger.warning("the columns of the source %s have changed", source.name)
-            self.catalog.add(dataclasses.replace(source, columns=columns, changed_at=time.time()), replace=True)
-
     def view_columns(self, session: Session, name: Name) -> dict[str, str]:
         """The columns that a governed role's view has for a session, and their types; none where it cannot be read."""
         return planning.columns_for(self, session, name)
@@ -413,19 +385,6 @@ class Engine:
     def serialise(self, text: str) -> Any:
         """DuckDB's own tree of a SELECT, None where it cannot be had."""
         return json.loads(gating.serialised(self, text))
-
-    def explain_problem(self, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
-        """Say more of an error that a registered source may have caused, and less to a governed caller."""
-        if plan.ruling is not None:
-            return told(problem, plan.request.text)
-        for shown in plan.sources:
-            source = self.catalog.sources.get(Name.parse(shown).fold())
-            if (
-                source is not None
-                and (better := problems.explain(problem, source, self.describe_source)) is not problem
-            ):
-                return better
-        return problem
 
     def probe(self) -> None:
         """Raise unless the engine answers a statement."""

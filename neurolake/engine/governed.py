@@ -303,7 +303,7 @@ class Relations:
         """
         source = self._engine.catalog.sources.get(name.fold())
         if source is not None:
-            self._engine.look_at(source)
+            self._engine.files.look_at(source)
             source = self._engine.catalog.sources.get(name.fold(), source)
             self.sources.append(source.name)
             return relation.reader(source.location, source.format, source.options), dict(source.columns)

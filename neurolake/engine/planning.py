@@ -48,9 +48,10 @@ def plan(engine: Engine, request: Request, activity: Activity) -> Plan:
 
         return governed.plan(engine, request, activity)
     draft = Plan(request, request.text, engine.versions(request.session, request.principal))
-    for stage in STAGES:
-        with observe.stage(stage.__name__, request.query_id):
-            draft = stage(engine, draft, activity)
+    with engine.storage.since(request.asked_at):
+        for stage in STAGES:
+            with observe.stage(stage.__name__, request.query_id):
+                draft = stage(engine, draft, activity)
     return draft
 
 
@@ -109,7 +110,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
             draft = resolve(engine, asked, activity, as_views=True)
             binding = bound(draft, activity)
     except errors.NeuroLakeError as problem:
-        raise engine.explain_problem(problem, draft) from None
+        raise engine.files.explain(problem, draft) from None
     from neurolake.engine.marking import marked
 
     return marked(engine, asked, described(draft, binding), activity)

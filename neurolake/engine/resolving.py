@@ -71,7 +71,7 @@ class _Lookup:
 
     def read(self, source: Source) -> str:
         self.used[source.name] = source
-        self._engine.look_at(source)
+        self._engine.files.look_at(source)
         reader = relation.reader(source.location, source.format, source.options)
         table = source.name.table
         if (

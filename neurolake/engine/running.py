@@ -41,7 +41,11 @@ def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     accounting.note(activity, plan)
     if plan.storage:
         activity.sources = set(plan.storage)
-    return _RUN[plan.kind](engine, plan, activity, finish)
+    try:
+        with engine.storage.since(plan.request.asked_at):
+            return _RUN[plan.kind](engine, plan, activity, finish)
+    except errors.NeuroLakeError as problem:
+        raise _explained(engine, problem, plan) from None
 
 
 def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
@@ -96,14 +100,11 @@ def _stream(
         with engine.admission.admitted(activity), hears_ctrl_c(partial(_ctrl_c, activity)):
             turns.check_policies(engine, plan)
             reader = cursor.stream(plan.text, plan.request.values, rows_per_batch=engine.rows_per_batch(plan.schema))
-    except errors.NeuroLakeError as problem:
-        done()
-        raise _explained(engine, problem, plan) from None
     except BaseException:
         done()
         raise
     activity.phase = "streaming"
-    stream: Stream = CursorStream(reader, cursor, done, lambda problem: engine.explain_problem(problem, plan))
+    stream: Stream = CursorStream(reader, cursor, done, lambda problem: engine.files.explain(problem, plan))
     schema = reader.schema if plan.schema is None else plan.schema
     try:
         _check_schema(plan, reader.schema)
@@ -118,7 +119,7 @@ def _stream(
 
 
 def _explained(engine: Engine, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
-    return problem if isinstance(problem, turns.PoliciesMoved) else engine.explain_problem(problem, plan)
+    return problem if isinstance(problem, turns.PoliciesMoved) else engine.files.explain(problem, plan)
 
 
 def _check_schema(plan: Plan, schema: pa.Schema) -> None:
@@ -161,10 +162,7 @@ def count_result(engine: Engine, plan: Plan, activity: Activity, finish: Finish,
 
 
 def _write(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
-    try:
-        answer = engine.change(plan, activity, partial(_run_text, plan))
-    except errors.NeuroLakeError as problem:
-        raise _explained(engine, problem, plan) from None
+    answer = engine.change(plan, activity, partial(_run_text, plan))
     if isinstance(answer, pa.Table):
         answer = result_checks.checked_answer(engine, plan, answer, activity)
         return table_result(engine, plan, activity, finish, answer)
@@ -185,6 +183,7 @@ def change(engine: Engine, plan: Plan, activity: Activity, work: Callable[[Curso
     if session.made_under and plan.ruling is None:
         session.made_under.clear()  # an administrator may put into a temporary table what the next role must not see
     with (
+        engine.storage.since(plan.request.asked_at),
         planning.borrowed(evolve(plan, relations={}), activity) as cursor,
         engine.admission.admitted(activity),
         hears_ctrl_c(partial(_ctrl_c, activity)),

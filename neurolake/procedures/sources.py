@@ -42,11 +42,11 @@ def register(
     engine = context.engine
     full = Name.parse(name, context.session.schema)
     engine.refuse_taken(full)
-    located = relation.locate(location, format, engine.settings.allowed_locations)
+    located = relation.locate(location, format, engine.storage.refresh, engine.settings.allowed_locations)
     source = Source(
         full, located.location, located.format, _plain(options or {}), {}, time.time(), context.principal.name
     )
-    columns = engine.describe_source(source)
+    columns = engine.files.columns(source)
     engine.catalog.add(Source(
         full, source.location, source.format, source.options, columns, source.registered_at, source.registered_by
     ))  # fmt: skip

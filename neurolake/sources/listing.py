@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -109,18 +110,26 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     >>> matcher("x[0-9]?.csv")("x1a.csv"), matcher("x[!0-9].csv")("x1.csv")
     (True, False)
     """
-    parts = pattern.split("/")
-    text = ""
-    for part in parts[:-1]:
-        text += "(?:[^/]+/)*" if part == "**" else _component(part) + "/"
-    text += ".*" if parts[-1] == "**" else _component(parts[-1])
     try:
-        compiled = re.compile(text, re.DOTALL)
+        compiled = re.compile(expression(pattern), re.DOTALL)
     except re.error:
         raise errors.InvalidRequest(
             f"{pattern} is no pattern.", code="location_invalid", next_step="Write ranges as [a-z]."
         ) from None
     return lambda key: compiled.fullmatch(key) is not None
+
+
+def expression(pattern: str) -> str:
+    """A pattern as a regular expression.
+
+    >>> expression("raw/*/x?.csv")
+    'raw/[^/]*/x[^/]\\\\.csv'
+    """
+    parts = pattern.split("/")
+    text = ""
+    for part in parts[:-1]:
+        text += "(?:[^/]+/)*" if part == "**" else _component(part) + "/"
+    return text + (".*" if parts[-1] == "**" else _component(parts[-1]))
 
 
 _PIECE = re.compile(r"\*+|\?|\[!?[^\]]+\]|.", re.DOTALL)
@@ -150,7 +159,11 @@ class _Known(NamedTuple):
 
 
 class Listings:
-    """The newest listing of each pattern and the newest entry of each file, valid for `life_s` seconds."""
+    """The newest listing of each pattern and the newest entry of each file, valid for `life_s` seconds.
+
+    To a thread inside `since` only those are valid that were made after that moment: a statement lists what it reads
+    itself, once, and shares nothing with those before it.
+    """
 
     def __init__(self, life_s: float) -> None:
         self._life_s = life_s
@@ -158,6 +171,17 @@ class Listings:
         self._listings: dict[str, tuple[Listing, float]] = {}
         self._files: dict[str, _Known] = {}
         self._stamps: dict[str, tuple[object, int]] = {}
+        self._moment = threading.local()
+
+    @contextmanager
+    def since(self, moment: float) -> Iterator[None]:
+        """In this thread, take nothing that was listed before a moment (of `time.monotonic`)."""
+        before = getattr(self._moment, "since", 0.0)
+        self._moment.since = moment
+        try:
+            yield
+        finally:
+            self._moment.since = before
 
     def keep(self, pattern: str, entries: Iterable[Entry]) -> Listing:
         """Note a listing just made, or a single file just looked at (its own pattern)."""
@@ -223,7 +247,7 @@ class Listings:
         return stamp
 
     def _fresh(self, seen_at: float) -> bool:
-        return time.monotonic() - seen_at <= self._life_s
+        return seen_at >= getattr(self._moment, "since", 0.0) and time.monotonic() - seen_at <= self._life_s
 
     def _forget(self, now: float) -> None:
         self._listings = {p: kept for p, kept in self._listings.items() if now - kept[1] <= self._life_s}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from neurolake import errors
 from neurolake.sources import failures
@@ -29,6 +30,13 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
 }
 
 
+_ENDING = re.compile(
+    rf"(?P<kind>{'|'.join(re.escape(ending) for _, endings in FORMATS.values() for ending in endings)})"
+    rf"(?:{'|'.join(map(re.escape, COMPRESSIONS))})?\Z",
+    re.IGNORECASE,
+)
+
+
 class Located(NamedTuple):
     """A location in the form it is stored in: an absolute path or a URL, folders as globs."""
 
@@ -36,11 +44,28 @@ class Located(NamedTuple):
     format: str
 
 
-def locate(location: str, format: str | None, allowed: Sequence[str] = ()) -> Located:
-    """Make a location absolute, find its format, and turn a folder into a glob.
+class Listed(Protocol):
+    """The files that match a pattern in storage now."""
+
+    @property
+    def paths(self) -> list[str]:
+        """Their URLs."""
+
+
+List = Callable[[str], Listed]
+
+
+def locate(location: str, format: str | None, list_files: List, allowed: Sequence[str] = ()) -> Located:
+    """Make a location absolute, find its format, and turn a folder into a glob of the one kind of files it holds.
+
+    Args:
+        location: a path or a URL; a URL of a folder ends with a slash.
+        format: parquet, csv or json; None: by the files' names.
+        list_files: lists a pattern in storage.
+        allowed: `allowed_locations`.
 
     Raises:
-        InvalidRequest: the format cannot be told or is unknown.
+        InvalidRequest: the format cannot be told or is unknown; `format_mixed`: a folder holds files of several kinds.
         SourceFailed: nothing is there.
         AccessDenied: it lies outside `allowed_locations`.
     """
@@ -53,26 +78,24 @@ def locate(location: str, format: str | None, allowed: Sequence[str] = ()) -> Lo
     wanted = format.casefold() if format else None
     if not location.strip():
         raise errors.InvalidRequest("A source needs a location.", code="location_empty")
-    found = _remote(location, wanted) if "://" in location else _local(location, wanted)
+    found = _remote(location, wanted, list_files, allowed) if "://" in location else _local(location, wanted)
     _refuse_outside(found.location, allowed)
     return found
 
 
-def _remote(location: str, format: str | None) -> Located:
+def _remote(location: str, format: str | None, list_files: List, allowed: Sequence[str]) -> Located:
     if location.startswith("file://"):
         return _local(location.removeprefix("file://"), format)
-    known = format or _format_of(location)
-    if location.endswith("/"):
-        known = known or "parquet"
-        return Located(f"{location}**/*{FORMATS[known][1][0]}*", known)
-    return Located(location, known or _untold(location))
+    if location.endswith("/") and not location.lower().startswith(("http://", "https://")):
+        _refuse_outside(location, allowed)  # before anything of it is listed
+        return _folder(location, location, list_files(f"{location}**").paths, format)
+    return Located(location, format or format_of(location) or _untold(location))
 
 
 def _local(location: str, format: str | None) -> Located:
     path = Path(os.path.normpath(Path(location).expanduser().absolute()))
     if path.is_dir():
-        known = format or _format_in(path)
-        return Located(f"{glob.escape(str(path))}/**/*{FORMATS[known][1][0]}*", known)
+        return _folder(str(path), f"{glob.escape(str(path))}/", _files(path), format)
     if not _has_magic(str(path)) and not path.exists():
         raise errors.SourceFailed(
             f"There is no file or folder {path}.", code="source_missing", next_step="Check the path."
@@ -83,7 +106,38 @@ def _local(location: str, format: str | None) -> Located:
             code="source_empty",
             next_step="Check the pattern, or add the first file.",
         )
-    return Located(str(path), format or _format_of(str(path)) or _untold(location))
+    return Located(str(path), format or format_of(str(path)) or _untold(location))
+
+
+def _folder(shown: str, base: str, files: Iterable[str], format: str | None) -> Located:
+    """The glob of a folder's files. Those of one ending, so that nothing is read that happens to lie beside them."""
+    endings: dict[str, str] = {}  # each as it is written, and the kind that it is, compressed or not
+    for name in (file.rpartition("/")[2] for file in files):
+        if (found := _ENDING.search(name)) is not None and not name.startswith("."):
+            endings[found[0]] = found["kind"]
+    if format is not None:
+        endings = {ending: kind for ending, kind in endings.items() if kind.casefold() in FORMATS[format][1]}
+    kinds = sorted(set(endings.values()))
+    if not kinds:
+        raise errors.SourceFailed(
+            f"The folder {shown} holds no file whose name ends as those of {_said(format)} do.",
+            code="source_empty",
+            next_step=f"Check the path; or name the files by a pattern, and say what they are: {base}**/*, "
+            "format => 'parquet'.",
+        )
+    if len(kinds) > 1:
+        raise errors.InvalidRequest(
+            f"The folder {shown} holds files of several kinds: {', '.join(kinds)}.",
+            code="format_mixed",
+            next_step=f"Register each kind under a name of its own, by a pattern such as {base}**/*{kinds[0]}.",
+        )
+    ending = f"{kinds[0]}*" if len(endings) > 1 else next(iter(endings))
+    known = next(known for known, (_, of_it) in FORMATS.items() if kinds[0].casefold() in of_it)
+    return Located(f"{base}**/[!.]*{ending}", known)
+
+
+def _said(format: str | None) -> str:
+    return f"format {format}" if format else "Parquet, CSV or JSON"
 
 
 def _has_magic(path: str) -> bool:
@@ -94,33 +148,23 @@ def _any_match(path: str) -> bool:
     return next(glob.iglob(path, recursive=True), None) is not None  # noqa: PTH207  (absolute patterns)
 
 
-def _format_of(name: str) -> str | None:
+def format_of(name: str) -> str | None:
+    """The format that a file, a pattern or a URL is of by its ending; None where that says nothing.
+
+    >>> format_of("/d/x.CSV.gz"), format_of("s3://b/**/*.pq"), format_of("https://h/x.ndjson?v=1"), format_of("x.md")
+    ('csv', 'parquet', 'json', None)
+    """
     # A question mark begins a URL's query, or is part of a file's name or pattern.
-    for base in (name.casefold(), name.casefold().split("?", 1)[0]):
-        base = base.rstrip("*")
-        for ending in COMPRESSIONS:
-            base = base.removesuffix(ending)
-        for known, (_, endings) in FORMATS.items():
-            if base.endswith(endings):
-                return known
+    for base in (name, name.split("?", 1)[0]):
+        if (found := _ENDING.search(base.rstrip("*"))) is not None:
+            kind = found["kind"].casefold()
+            return next(known for known, (_, endings) in FORMATS.items() if kind in endings)
     return None
 
 
-def _format_in(folder: Path) -> str:
-    for name in _files(folder):
-        if (found := _format_of(name)) is not None:
-            return found
-    raise errors.SourceFailed(
-        f"The folder {folder} holds no Parquet, CSV or JSON file.",
-        code="source_empty",
-        next_step="Check the path, or add the first file and register again.",
-    )
-
-
 def _files(folder: Path) -> Iterator[str]:
-    for _, folders, names in os.walk(folder):
-        folders.sort()
-        yield from sorted(names)
+    for _, _, names in os.walk(folder):
+        yield from names
 
 
 def _untold(location: str) -> str:

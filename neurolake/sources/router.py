@@ -4,7 +4,8 @@ What DuckDB 2.0 calls, and how it is served:
 
 - `glob` for every location of a statement, patterns or not: from the newest listing, or a listing made now;
 - `open`, then `size` and `modified` of the path, in one thread: from the listing, else one look at the file;
-- `seek` and `read` on one handle from many threads at once: the position is each thread's own;
+- `seek` and `read` on one handle from many threads at once, or `read` after `read` from one after the other: see
+  `RemoteFile`;
 - `isfile` and `isdir` where a location may be a folder, `tell` and `close`.
 
 `unstrip_protocol` gives paths back as they are, for ours have their scheme.
@@ -184,30 +185,49 @@ def is_pattern(location: str) -> bool:
 
 
 class RemoteFile:
-    """One open file, of one version. Every thread has a position of its own."""
+    """One open file, of one version.
 
-    __slots__ = ("_failures", "_position", "_reader", "_readers", "entry")
+    DuckDB reads it in two ways. Several threads read places of it at once: each seeks, then reads, and must get what
+    stands where it sought. Or it is read from its beginning to its end, compressed files and JSON, by one thread after
+    the other: each goes on where the last one stopped. So a read begins where its own thread has just sought, and
+    otherwise at the position that all share.
+
+    Threads are told apart by their number: DuckDB's own are new to Python at each call, and would find any
+    `threading.local` empty.
+    """
+
+    __slots__ = ("_at", "_failures", "_reader", "_readers", "_shared", "_sought", "entry")
 
     def __init__(self, reader: Reader, entry: Entry, failures: Failures) -> None:
         self.entry = entry
         self._reader = reader
         self._failures = failures
         self._readers = reader.readers(entry.path)
-        self._position = threading.local()
+        self._shared = 0
+        self._sought: dict[int, int] = {}  # where each thread's next read begins
+        self._at: dict[int, int] = {}  # where each thread is that has sought
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Set this thread's position."""
+        thread = threading.get_ident()
         base = (0, self.tell(), self.entry.size)[whence]
-        self._position.at = max(0, base + offset)
-        return self.tell()
+        self._shared = self._sought[thread] = self._at[thread] = max(0, base + offset)
+        return self._at[thread]
 
     def tell(self) -> int:
         """This thread's position."""
-        return int(getattr(self._position, "at", 0))
+        return self._at.get(threading.get_ident(), self._shared)
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes from this thread's position; fewer only at the end of the file."""
-        start = self.tell()
+        thread = threading.get_ident()
+        start = self._sought.pop(thread, None)
+        if start is None:
+            start = self._shared
+            self._sought.clear()  # one thread after the other reads on: what they sought is long past
+            self._at.clear()
+        else:
+            self._at[thread] = start
         end = self.entry.size if size < 0 else min(self.entry.size, start + size)
         if end <= start:
             return b""
@@ -215,7 +235,9 @@ class RemoteFile:
             data = self._reader.read(self.entry, start, end, self._readers)
         except errors.NeuroLakeError as problem:
             raise self._failures.carry(problem) from None
-        self._position.at = end
+        self._shared = end
+        if thread in self._at:
+            self._at[thread] = end
         return bytes(data)
 
     def write(self, data: bytes) -> int:
@@ -242,7 +264,7 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc]
         super().__init__()
         self._reader = reader
         self._failures = failures
-        self._last = threading.local()
+        self._opened: dict[int, Entry] = {}  # by the number of the thread that opened it last
 
     def _carried(self, work: Callable[[], T]) -> T:
         try:
@@ -252,7 +274,7 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _entry(self, path: str) -> Entry:
         """The version that this thread opened last, where DuckDB asks about it right after; else the newest."""
-        opened: Entry | None = getattr(self._last, "opened", None)
+        opened = self._opened.get(threading.get_ident())
         if opened is not None and opened.path == path:
             return opened
         return self._carried(lambda: self._reader.entry(path))
@@ -274,9 +296,8 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Open a file to read."""
         if mode != "rb":
             raise self._failures.carry(_read_only(path))
-        self._last.opened = None
-        entry = self._entry(path)
-        self._last.opened = entry
+        self._opened.pop(threading.get_ident(), None)
+        entry = self._opened[threading.get_ident()] = self._entry(path)
         return RemoteFile(self._reader, entry, self._failures)
 
     def size(self, path: str) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,12 @@ class Storage:
         if not scheme_of(pattern):
             return Listing(pattern, ())
         return self._reader.refresh(pattern)
+
+    def since(self, moment: float) -> AbstractContextManager[None]:
+        """In this thread, read no listing made before a moment (of `time.monotonic`): what a text names, too, is listed
+        anew for each statement, whether it stands in it, in a view or in what was prepared.
+        """
+        return self._listings.since(moment)
 
     def pieces(self, pattern: str, size: int) -> Iterator[tuple[str, Iterator[bytes]]]:
         """The bytes of every file that matches a pattern now: (its URL, pieces of a size, the last one shorter).

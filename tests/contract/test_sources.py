@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import secrets
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from contract.clients import Client
+from contract.clients import Client, Flight
+from contract.conftest import uri
+from flight.service import Service
+from neurolake import errors
+from neurolake.lake import EmbeddedLake
 
 # How files are read does not depend on the client: the lake in this process and one driver suffice.
 both_sides = pytest.mark.parametrize("opened", ["embedded", "flight"], indirect=True)
@@ -20,6 +29,25 @@ ORDERS = pa.table({
     "id": pa.array([1, 2, 3], pa.int64()), "amount": [9.5, 20.0, None], "country": ["DE", "FR", "DE"],
 })  # fmt: skip
 ROWS = [(1, 9.5, "DE"), (2, 20.0, "FR"), (3, None, "DE")]
+
+
+def folder_of(data: Path, names: Sequence[str], stored: str) -> str:
+    """A folder with a file of one row under each name, here or in storage; its location."""
+    base = f"/{secrets.token_hex(8)}"
+    for name in names:
+        made = io.BytesIO()
+        if "json" in name:
+            made.write(b'{"n": 1}\n')
+        elif "sv" in name.lower():
+            made.write(gzip.compress(b"n\n1\n") if name.endswith(".gz") else b"n\n1\n")
+        else:
+            pq.write_table(pa.table({"n": [1]}), made)
+        if stored == "remote":
+            fsspec.filesystem("memory").pipe(f"{base}/{name}", made.getvalue())
+        else:
+            (data / name).parent.mkdir(exist_ok=True)
+            (data / name).write_bytes(made.getvalue())
+    return f"memory:/{base}/" if stored == "remote" else str(data)
 
 
 @pytest.fixture
@@ -112,6 +140,47 @@ class TestLayouts:
         client.register("o", data)
         assert client.value("SELECT count(*) FROM o") == 6
 
+    @pytest.mark.parametrize(
+        ("names", "location"),
+        [
+            (["a.ndjson", "deep/b.ndjson"], "/**/[!.]*.ndjson"), (["a.jsonl", "b.jsonl"], "/**/[!.]*.jsonl"),
+            (["a.tsv", "b.tsv"], "/**/[!.]*.tsv"), (["a.psv", "b.psv"], "/**/[!.]*.psv"),
+            (["a.pq", "b.pq"], "/**/[!.]*.pq"), (["a.parq", "b.parq"], "/**/[!.]*.parq"),
+            (["a.CSV", "b.CSV"], "/**/[!.]*.CSV"), (["a.csv.gz", "b.csv.gz"], "/**/[!.]*.csv.gz"),
+            (["a.csv", "b.csv.gz"], "/**/[!.]*.csv*"),
+            (["a.csv", "b.csv", ".c.csv.crc", "._a.csv", "c.csv.bak", "d.csvx"], "/**/[!.]*.csv"),
+            (["a.parquet", "b.parquet", ".a.parquet.crc", "b.parquet.crc", "_SUCCESS"], "/**/[!.]*.parquet"),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("stored", ["local", "remote"])
+    def test_a_folder_of_any_ending(
+        self, client: Client, data: Path, names: list[str], location: str, stored: str
+    ) -> None:
+        base = folder_of(data, names, stored)
+        client.register("o", base)
+        assert client.value("SELECT count(*) FROM o") == 2
+        assert client.value("SELECT location FROM neurolake.sources") == base.rstrip("/") + location
+
+    @pytest.mark.parametrize("stored", ["local", "remote"])
+    def test_a_folder_of_several_kinds_is_refused(self, client: Client, data: Path, stored: str) -> None:
+        base = folder_of(data, ["a.csv", "b.parquet", "c.tsv"], stored)
+        for named, kinds in ((None, ".csv, .parquet, .tsv"), ("csv", ".csv, .tsv")):
+            failure = client.failure("CALL neurolake.register('o', ?, format => ?)", [base, named])
+            assert failure.code == "format_mixed"
+            assert f"{kinds}. Register each kind under a name of its own" in failure.text
+            client.undo_failed()
+        client.register("o", base, "parquet")
+        assert client.value("SELECT count(*) FROM o") == 1
+
+    @pytest.mark.parametrize("stored", ["local", "remote"])
+    def test_a_folder_whose_names_say_nothing(self, client: Client, data: Path, stored: str) -> None:
+        base = folder_of(data, ["part-0", "part-1"], stored)
+        failure = client.failure("CALL neurolake.register('o', ?)", [base])
+        assert (failure.code, "format => 'parquet'" in failure.text) == ("source_empty", True)
+        client.undo_failed()
+        client.register("o", f"{base.rstrip('/')}/**/*", "parquet")
+        assert client.value("SELECT count(*) FROM o") == 2
+
     @pytest.mark.parametrize("pattern", ["*.parquet", "**/*.parquet", "o?.parquet", "o[12].parquet"])
     def test_globs(self, client: Client, data: Path, pattern: str) -> None:
         pq.write_table(ORDERS, data / "o1.parquet")
@@ -203,12 +272,51 @@ class TestChanges:
         pq.write_table(ORDERS.append_column("more", pa.array(["x", "y", "z"])), orders / "2.parquet")
         assert client.value("SELECT count(more) FROM orders") == 3
 
-    def test_a_column_that_is_gone_is_named(self, client: Client, orders: Path) -> None:
-        pq.write_table(ORDERS.drop_columns(["amount"]), orders / "1.parquet")
-        failure = client.failure("SELECT amount FROM orders")
+    @pytest.mark.parametrize("read_before", [False, True])
+    def test_a_column_that_is_gone_is_named(self, client: Client, data: Path, *, read_before: bool) -> None:
+        name = f"o_{secrets.token_hex(4)}"  # one that nobody has looked at lately
+        pq.write_table(ORDERS, data / "1.parquet")
+        client.register(name, data)
+        if read_before:
+            assert client.value(f"SELECT count(*) FROM {name}") == 3
+        pq.write_table(ORDERS.drop_columns(["amount"]), data / "1.parquet")
+        for _ in range(2):  # the catalog follows by itself; what has gone is said all the same
+            failure = client.failure(f"SELECT amount FROM {name}")
+            assert failure.code == "source_changed_columns"
+            assert "(gone: amount)" in failure.text
+            assert f"DESCRIBE {name} shows them" in failure.text
+            client.undo_failed()
+        assert [row[0] for row in client.rows(f"DESCRIBE {name}")] == ["id", "country"]
+
+    def test_a_column_of_another_type_is_named(self, client: Client, orders: Path) -> None:
+        text = ORDERS.set_column(1, "amount", ORDERS["amount"].cast(pa.string()))
+        pq.write_table(text, orders / "1.parquet")
+        failure = client.failure("SELECT sum(amount) FROM orders")
         assert failure.code == "source_changed_columns"
-        assert "amount" in failure.text
-        assert "Register it again" in failure.text
+        assert "of another type: amount (DOUBLE → VARCHAR)" in failure.text
+
+    def test_a_slip_is_not_put_down_to_a_change(self, client: Client, orders: Path) -> None:
+        pq.write_table(ORDERS.drop_columns(["amount"]), orders / "1.parquet")
+        assert client.failure("SELECT no_such FROM orders").code == "binding"
+
+    def test_what_comes_back_has_not_changed(self, client: Client, orders: Path) -> None:
+        pq.write_table(ORDERS.drop_columns(["amount"]), orders / "1.parquet")
+        assert client.failure("SELECT amount FROM orders").code == "source_changed_columns"
+        client.undo_failed()
+        pq.write_table(ORDERS, orders / "1.parquet")
+        assert client.value("SELECT max(amount) FROM orders") == 20.0
+
+    def test_the_log_names_what_has_changed(self, client: Client, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+        name = f"o_{secrets.token_hex(4)}"
+        pq.write_table(ORDERS, data / "1.parquet")
+        client.register(name, data)
+        columns = {"id": pa.array(["a"]), "country": ["DE"], "more": pa.array([1], pa.int64())}
+        pq.write_table(pa.table(columns), data / "1.parquet")
+        assert client.value(f"SELECT max(more) FROM {name}") == 1
+        assert [record.getMessage() for record in caplog.records if name in record.getMessage()] == [
+            f"the columns of the source {name} have changed: "
+            "gone: amount; of another type: id (BIGINT → VARCHAR); new: more (BIGINT)"
+        ]
 
     def test_a_registration_made_elsewhere_is_seen_at_once(self, client: Client, other: Client, data: Path) -> None:
         pq.write_table(ORDERS, data / "o.parquet")
@@ -431,3 +539,186 @@ class TestProblems:
         assert client.failure("FROM o").code == "source_corrupt"
         client.undo_failed()
         assert client.value("SELECT count(*) FROM orders") == 3
+
+    def test_of_two_sources_the_one_at_fault_is_named(self, client: Client, orders: Path, data: Path) -> None:
+        (data / "customers.csv").write_text("id,name\n1,x\n")
+        client.register("customers", data / "customers.csv")
+        sql = "SELECT count(name) FROM customers JOIN orders USING (id)"
+        assert client.value(sql) == 1
+        whole = (orders / "1.parquet").read_bytes()
+        (orders / "1.parquet").write_bytes(whole[:100])
+        self.refused(client, sql, "source_corrupt", "1.parquet", "customers.csv")
+        (orders / "1.parquet").unlink()
+        self.refused(client, sql, "source_empty", str(orders), "customers.csv")
+        (orders / "1.parquet").write_bytes(whole)
+        (data / "customers.csv").write_text("id,name\n" + "1,x\n" * 40_000 + '1,"x" y,z\n')
+        self.refused(client, sql, "source_csv_line", "customers.csv", "parquet")
+
+    def test_where_it_may_be_either_none_is_named(self, client: Client, data: Path) -> None:
+        for name in ("a", "b"):
+            (data / f"{name}.csv.zst").write_bytes(compressed(b"n\n1\n"))
+            client.register(name, data / f"{name}.csv.zst")
+        assert client.value("SELECT count(*) FROM a JOIN b USING (n)") == 1
+        (data / "b.csv.zst").write_bytes(b"neither compressed nor a table of any kind")
+        self.refused(client, "SELECT count(*) FROM a JOIN b USING (n)", "source_corrupt", "is damaged", "a.csv.zst")
+        self.refused(client, "SELECT count(*) FROM b", "source_corrupt", "b.csv.zst", "a.csv.zst")
+
+    @staticmethod
+    def refused(client: Client, sql: str, code: str, names: str, but_not: str) -> None:
+        failure = client.failure(sql)
+        text = failure.text.split("Detail:")[0]
+        assert (failure.code, names in text, but_not in text) == (code, True, False), text
+        client.undo_failed()
+
+    @pytest.mark.parametrize(
+        ("name", "contents", "code", "next_step"),
+        [
+            ("none.parquet", None, "source_empty", "Check the pattern"),
+            ("none*.csv", None, "source_empty", "Check the pattern"),
+            ("o.parquet", b"PAR1, and nothing that follows from it, PAR1", "source_corrupt", "Restore the file"),
+            ("o.csv", b"a,b\n" + b"1,2\n" * 30_000 + b'3,4,5\n"', "source_csv_line", "of register and of read_csv"),
+            ("o.json", b'{"a": 1}\n' * 30_000 + b'{"a":', "source_json", "of register and of read_json"),
+            ("o.csv.gz", b"no gzip at all", "source_corrupt", "Restore the file"),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("stored", ["local", "remote"])
+    def test_a_file_that_the_text_names(
+        self, client: Client, data: Path, name: str, contents: bytes | None, code: str, next_step: str, stored: str
+    ) -> None:
+        location = f"{data}/{name}"
+        if stored == "remote":
+            folder = secrets.token_hex(8)
+            location = f"memory://{folder}/{name}"
+            if contents is not None:
+                fsspec.filesystem("memory").pipe(f"/{folder}/{name}", contents)
+            elif "*" not in name:
+                code, next_step = "source_missing", "Check the path"
+        elif contents is not None:
+            (data / name).write_bytes(contents)
+        failure = client.failure(f"FROM '{location}'")
+        assert (failure.code, location in failure.text, next_step in failure.text) == (code, True, True), failure.text
+
+    def test_damage_inside_a_parquet_file(self, client: Client, data: Path) -> None:
+        pq.write_table(pa.table({"id": list(range(100_000))}), data / "o.parquet")
+        whole = (data / "o.parquet").read_bytes()
+        (data / "o.parquet").write_bytes(whole[:5] + b"\xff" * 3000 + whole[3005:])
+        failure = client.failure(f"SELECT sum(id) FROM '{data}/o.parquet'")
+        assert (failure.code, f"{data}/o.parquet" in failure.text) == ("source_corrupt", True)
+
+    @pytest.mark.parametrize(
+        ("sql", "code"),
+        [
+            ("SELECT footer FROM (SELECT 1 AS a)", "binding"), ("SELECT 'GZIP'::INT", "conversion"),
+            ("SELECT '{'::JSON", "conversion"), ("COPY (SELECT 1) TO '/no/such/folder/x.csv'", "source_failed"),
+        ],
+    )  # fmt: skip
+    def test_what_only_sounds_like_a_file(self, client: Client, sql: str, code: str) -> None:
+        assert client.failure(sql).code == code
+
+
+def compressed(data: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as stream:
+        stream.write(data)
+    return bytes(out.getvalue())
+
+
+@pytest.fixture
+def folder() -> str:
+    """A folder in storage with one file of one row."""
+    name = secrets.token_hex(8)
+    put(name, 1)
+    return name
+
+
+def put(folder: str, number: int) -> None:
+    fsspec.filesystem("memory").pipe(f"/{folder}/{number}.csv", b"n\n%d\n" % number)
+
+
+@both_sides
+class TestStorage:
+    """What stands in storage: every statement lists it anew, however it comes to read it."""
+
+    @pytest.mark.parametrize(
+        "relation", ["'{0}'", "read_csv('{0}')", "read_csv(['{0}', '{0}'])", "query('FROM \"{0}\"')", "seen", "o"]
+    )
+    def test_the_next_statement_sees_a_new_file(self, client: Client, folder: str, relation: str) -> None:
+        pattern = f"memory://{folder}/*.csv"
+        client.execute(f"CREATE VIEW seen AS FROM '{pattern}'")
+        client.register("o", pattern)
+        client.commit()
+        for number in (2, 3):
+            put(folder, number)
+            assert client.value(f"SELECT max(n)::INT FROM {relation.format(pattern)}") == number
+
+    def test_so_does_one_that_was_prepared(self, client: Client, folder: str) -> None:
+        client.execute(f"PREPARE p AS SELECT max(n)::INT FROM 'memory://{folder}/*.csv'")
+        for number in (2, 3):
+            put(folder, number)
+            assert client.value("EXECUTE p") == number
+
+    def test_so_does_a_write(self, client: Client, folder: str) -> None:
+        pattern = f"memory://{folder}/*.csv"
+        client.execute(f"CREATE TABLE t AS FROM '{pattern}'")
+        for number in (2, 3):
+            put(folder, number)
+            assert client.change(f"COPY t FROM '{pattern}'") == number
+
+    @pytest.mark.parametrize("ending", ["json", "json.gz", "csv.gz"])
+    def test_files_read_from_end_to_end_by_several_threads(self, client: Client, folder: str, ending: str) -> None:
+        csv = ending.startswith("csv")
+        rows = (f"{n},{n * 7919}\n" if csv else f'{{"n": {n}, "s": "{n * 7919}"}}\n' for n in range(200_000))
+        text = ("n,s\n" * csv + "".join(rows)).encode()
+        file = gzip.compress(text, 1) if ending.endswith("gz") else text
+        fsspec.filesystem("memory").pipe(f"/{folder}/x.{ending}", file)
+        sql = f"SELECT count(*), sum(n)::BIGINT, sum(s::BIGINT)::BIGINT FROM 'memory://{folder}/x.{ending}'"
+        total = 200_000 * 199_999 // 2
+        assert client.rows(sql) == [(200_000, total, total * 7919)]
+
+    def test_a_file_that_is_written_anew(self, client: Client, folder: str) -> None:
+        for number in (1, 7):
+            fsspec.filesystem("memory").pipe(f"/{folder}/1.csv", b"n\n%d\n" % number)
+            assert client.value(f"SELECT max(n)::INT FROM 'memory://{folder}/1.csv'") == number
+
+
+def test_a_statement_that_the_driver_prepared_sees_a_new_file(service: Service, folder: str) -> None:
+    with closing(Flight(uri(service), autocommit=True)) as client, client.connection.cursor() as cursor:
+        for number in (2, 3):
+            put(folder, number)
+            cursor.execute(f"SELECT max(n)::INT FROM 'memory://{folder}/*.csv'")
+            assert cursor.fetchone() == (number,)
+
+
+class TestLoads:
+    """Files that an embedded lake loads."""
+
+    @pytest.mark.parametrize("stored", ["local", "remote"])
+    def test_a_load_of_a_pattern_and_of_a_folder_takes_new_files(
+        self, embedded_lake: EmbeddedLake, data: Path, stored: str
+    ) -> None:
+        base = folder_of(data, ["1.tsv"], stored)
+        for count in (1, 2, 3):
+            if stored == "remote":
+                fsspec.filesystem("memory").pipe(f"{base.removeprefix('memory:/')}{count}.tsv", b"n\n1\n")
+            else:
+                (data / f"{count}.tsv").write_text("n\n1\n")
+            assert embedded_lake.load("loaded", f"{base.rstrip('/')}/*.tsv", mode="replace") == count
+            assert embedded_lake.load("loaded", base, mode="replace") == count
+        embedded_lake.sql("DROP TABLE loaded").fetchall()
+
+    @pytest.mark.parametrize(
+        ("name", "contents", "code"),
+        [
+            ("o.csv", "a,b\n" + "1,2\n" * 30_000 + '3,4,5\n"', "source_csv_line"),
+            ("o.parquet", "no Parquet at all", "source_corrupt"),
+        ],
+    )
+    def test_a_file_that_cannot_be_read(
+        self, embedded_lake: EmbeddedLake, data: Path, name: str, contents: str, code: str
+    ) -> None:
+        (data / name).write_text(contents)
+        with pytest.raises(errors.SourceFailed) as caught:
+            embedded_lake.load("loaded", data / name)
+        assert caught.value.code == code
+        assert caught.value.next_step
+        assert str(data / name) in caught.value.message

@@ -40,7 +40,7 @@ KINDS = {
     "not supported": ("EXPLAIN ANALYZE INSERT INTO t VALUES (2)", "not_supported", adbc.NotSupportedError,
                       Status.NOT_IMPLEMENTED),
     "a limit": ("FROM range(100)", "limit_reached", adbc.OperationalError, Status.UNKNOWN),
-    "a file": ("FROM read_parquet('/nowhere/at/all.parquet')", "source_failed", adbc.OperationalError, Status.UNKNOWN),
+    "a file": ("FROM read_parquet('/nowhere/at/all.parquet')", "source_empty", adbc.OperationalError, Status.UNKNOWN),
     "time": (SLOW, "timed_out", adbc.OperationalError, Status.TIMEOUT),
 }  # fmt: skip
 
@@ -219,7 +219,7 @@ class TestMidway:
 
 SCHEMA_KINDS = {
     name: kind for name, kind in KINDS.items()
-    if kind[1] in ("syntax", "not_found", "binding", "role_denied", "setting_locked", "not_supported", "source_failed")
+    if kind[1] in ("syntax", "not_found", "binding", "role_denied", "setting_locked", "not_supported", "source_empty")
 }  # fmt: skip
 
 
