@@ -372,6 +372,16 @@ SELECT 1 IN (SELECT length(s) FROM secrets)
 """
 
 STATEMENTS = """
+SELECT * FROM lake.main.visits
+SELECT stats(seen_on) FROM visits
+SELECT seen_on, seen_at, v FROM visits v ORDER BY seen_on
+SELECT date_diff('day', DATE '1970-01-01', seen_on), epoch(seen_at) FROM visits
+SELECT id FROM visits WHERE seen_on BETWEEN DATE '2001-04-01' AND DATE '2001-05-06'
+SELECT count(*) FROM visits a JOIN visits b ON a.seen_on = b.seen_at::DATE
+SELECT seen_on FROM visits WHERE CAST(seen_at AS VARCHAR)::INTEGER = 1
+SUMMARIZE visits
+EXPLAIN SELECT * FROM visits WHERE seen_on > DATE '2001-05-05'
+CALL neurolake.explain_policy('SELECT seen_on FROM visits')
 COPY people TO '/tmp/neurolake-attack.csv'
 COPY (SELECT * FROM people) TO '/tmp/neurolake-attack.csv'
 COPY secrets TO STDOUT
@@ -680,6 +690,8 @@ DROP TABLE temp.people
 """
 
 LEGITIMATE = """
+SELECT * FROM visits ORDER BY id
+SELECT min(seen_on), max(seen_at) FROM visits WHERE seen_on >= DATE '2001-05-05'
 SELECT 1
 SELECT 1 + 1 AS two, 'text' AS t, DATE '2026-01-01' AS d
 SELECT * FROM orders ORDER BY id LIMIT 5

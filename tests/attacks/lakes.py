@@ -46,11 +46,11 @@ def served(path: Path, which: int) -> Iterator[Served]:
     service.start()
     lake = Served(service, MARKS[which], NUMBERS[which])
     try:
-        for statement in [*_data(lake, which), _source(path, lake), *_rules(), *MACROS]:
-            lake.admin(statement)
         # Tokens of the same value are the same in both.
         service.engine.store.set_fact("mask_key_1", "ab" * 32)
         service.engine.store.set_fact("mask_key_version", 1)
+        for statement in [*_data(lake, which), _source(path, lake), *_rules(), *_shifted(lake), *MACROS]:
+            lake.admin(statement)
         yield lake
     finally:
         service.stop()
@@ -99,6 +99,27 @@ MACROS = (
     "CREATE MACRO range(x) AS TABLE SELECT * FROM lake.main.secrets",
 )
 """What would betray everything, were it called in place of the engine's own functions."""
+
+
+def _shifted(lake: Served) -> list[str]:
+    """Days that differ, and that each lake's own key shifts to the same ones."""
+    number = lake.service.engine.views.keys.derive(lake.mark).number
+    days = (number % 30 + 1) * (-1 if number < 1 << 30 else 1)
+    visits = f"""
+        SELECT i AS id, DATE '2001-05-05' + i::INTEGER - {days} AS seen_on,
+            TIMESTAMP '2001-05-05 10:00:00' + to_days(i::INTEGER - {days}) AS seen_at
+        FROM range(6) r(i)
+    """
+    return [
+        f"CREATE TABLE visits AS {visits}",
+        "CALL neurolake.set_pii('visits', null, 'confirmed')",
+        "CALL neurolake.grant('read', 'visits', 'analyst')",
+        *(
+            f"CALL neurolake.set_policy('{column}', 'analyst', 'column:visits.{column}', 'date_shift', "
+            f"{{'scope': '{lake.mark}'}})"
+            for column in ("seen_on", "seen_at")
+        ),
+    ]
 
 
 def _source(path: Path, lake: Served) -> str:

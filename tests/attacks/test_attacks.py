@@ -157,4 +157,4 @@ def test_the_attacks_have_changed_nothing(lakes: tuple[Served, Served]) -> None:
             "SELECT (SELECT count(*) FROM people), (SELECT sum(amount) FROM orders), (SELECT count(*) FROM secrets)"
         )
         assert (people, orders, secrets) == (12 + 3 * MARKS.index(lake.mark), 1170.0, 1)
-        assert lake.admin("SELECT count(*) FROM neurolake.policies") == [(16,)]
+        assert lake.admin("SELECT count(*) FROM neurolake.policies") == [(18,)]
