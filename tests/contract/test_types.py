@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import struct
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -47,10 +48,14 @@ CASES = [
          Decimal("1234567890123456789012345678.0123456789")),
     Case("VARCHAR", "'naïve 🦆'", pa.string(), "naïve 🦆"),
     Case("BLOB", r"'\x00\xFF'", pa.binary(), b"\x00\xff"),
+    Case("GEOMETRY", "'POINT(1 2)'", pa.binary(), struct.pack("<BIdd", 1, 1, 1.0, 2.0)),
+    Case("VARIANT", "42::INTEGER", pa.struct([("metadata", pa.binary()), ("value", pa.binary())]),
+         {"metadata": b"\x01\x00\x00", "value": b"\x14*\x00\x00\x00"}),
     Case("BIT", "'010110'", pa.string(), "010110"),
     Case("UUID", "'d0144c43-b893-4cc2-9e83-e7fc6dbfe4fc'", pa.string(), "d0144c43-b893-4cc2-9e83-e7fc6dbfe4fc"),
     Case("DATE", "'2024-02-29'", pa.date32(), datetime.date(2024, 2, 29)),
     Case("TIME", "'23:59:59.999999'", pa.time64("us"), datetime.time(23, 59, 59, 999999)),
+    Case("TIME_NS", "'23:59:59.999999000'", pa.time64("ns"), datetime.time(23, 59, 59, 999999)),
     Case("TIMETZ", "'12:34:56+05:30'", pa.string(), "12:34:56+05:30"),
     Case("TIMESTAMP", "'2024-02-29 12:34:56.789012'", pa.timestamp("us"),
          datetime.datetime(2024, 2, 29, 12, 34, 56, 789012)),
