@@ -36,7 +36,7 @@ class _Form(NamedTuple):
     of_place: str = ""
 
 
-_FORMS = (
+_PATTERNS = (
     _Form(
         re.compile(r'No files found that match the pattern "(?P<location>[^\n]*)"'),
         "source_empty",
@@ -115,7 +115,7 @@ def explain(problem: errors.NeuroLakeError, places: Sequence[Place]) -> errors.N
     if not problem.from_engine or not _may_be_of_a_file(problem):
         return problem
     detail = problem.message.split("\n\nLINE", 1)[0].strip()
-    for form in _FORMS:
+    for form in _PATTERNS:
         if (found := form.pattern.search(detail)) is None:
             continue
         place = _cause(detail, places)
