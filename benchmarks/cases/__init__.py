@@ -24,6 +24,7 @@ CASES: dict[str, Case] = {
     "bulk_parquet": bulk.parquet,
     "short": short.single,
     "throughput": short.throughput,
+    "lookup_throughput": short.lookup_throughput,
     "lookup": short.lookup,
     "governance": governance.governed,
     "tpch": tpch.through_the_driver,

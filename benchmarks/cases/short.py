@@ -12,7 +12,7 @@ from benchmarks import measure
 from benchmarks.bench import Bench, Figure
 from benchmarks.processes import Server, Worker
 
-__all__ = ["lookup", "single", "throughput"]
+__all__ = ["lookup", "lookup_throughput", "single", "throughput"]
 
 _CPU_RATIO_MAX = 2.0
 _SCALING_MIN = 0.95
@@ -78,6 +78,15 @@ def _cpu_of(server: Server, client: Worker, job: str, **arguments: Any) -> dict[
 
 def throughput(bench: Bench) -> list[Figure]:
     """SELECT <n> over 1, 8 and 64 connections, spread over several client processes."""
+    return [_throughput(bench, "select", "SELECT n", target=_SCALING_MIN)]
+
+
+def lookup_throughput(bench: Bench) -> list[Figure]:
+    """One row of a million by its id over 1, 8 and 64 connections."""
+    return [_throughput(bench, "point", "point look-up")]
+
+
+def _throughput(bench: Bench, kind: str, shown: str, *, target: float | None = None) -> Figure:
     first = itertools.count(100_000_000, 10_000_000)
     with ExitStack() as stack:
         server = stack.enter_context(bench.serving(bench.loaded_home))
@@ -89,27 +98,25 @@ def throughput(bench: Bench) -> list[Figure]:
                 server.connect(worker, str(count), count // len(workers))
 
         def side(count: int) -> Callable[[], float]:
-            return lambda: _load(spread[count], str(count), next(first), bench.load_s)
+            return lambda: _load(spread[count], str(count), kind, next(first), bench.load_s)
 
         sides = {str(count): side(count) for count in _CONNECTIONS}
         measure.interleaved(1, sides)
         rates = measure.interleaved(max(bench.rounds, _LOAD_ROUNDS), sides)
     few, many = rates["8"], rates["64"]
-    return [
-        Figure(
-            name="SELECT n: throughput of 64 connections",
-            against="8 connections",
-            value=measure.median_ratio(many, few),
-            target=_SCALING_MIN,
-            at_least=True,
-            raw={f"at_{name}_per_s": median(values) for name, values in rates.items()},
-        )
-    ]
+    return Figure(
+        name=f"{shown}: throughput of 64 connections",
+        against="8 connections",
+        value=measure.median_ratio(many, few),
+        target=target,
+        at_least=True,
+        raw={f"at_{name}_per_s": median(values) for name, values in rates.items()},
+    )
 
 
-def _load(workers: list[Worker], name: str, first: int, duration_s: float) -> float:
+def _load(workers: list[Worker], name: str, kind: str, first: int, duration_s: float) -> float:
     """Queries a second over all the connections of a name."""
     for number, worker in enumerate(workers):
-        worker.ask("load", name=name, kind="select", first=first + number, step=len(workers), duration_s=duration_s)
+        worker.ask("load", name=name, kind=kind, first=first + number, step=len(workers), duration_s=duration_s)
     answers = [worker.take() for worker in workers]
     return float(sum(answer["count"] for answer in answers)) / duration_s

@@ -50,6 +50,24 @@ def test_plan(benchmark: BenchmarkFixture, lake: EmbeddedLake, texts: Iterator[s
     assert plan.schema is not None
 
 
+@pytest.mark.parametrize("side", ["role", "administrator"])
+@pytest.mark.parametrize("form", ["known", "new"])
+def test_gated(benchmark: BenchmarkFixture, lake: EmbeddedLake, side: str, form: str) -> None:
+    """All stages for a governed role, the gate's trees and a mask among them, for a text that is new each time."""
+    lake.call("set_pii", "orders", None, "confirmed")
+    lake.call("create_role", "analyst")
+    lake.call("grant", "read", "orders", "analyst")
+    lake.call("set_policy", "amounts", "*", "column:orders.amount", "bucket")
+    lake.call("create_user", "ann", "a password", ["analyst"])
+    ann, numbers = lake.as_user("ann", password="a password"), itertools.count(1_000_000)
+    text = "SELECT amount AS a FROM orders WHERE id = {}" if form == "known" else "SELECT amount AS a{} FROM orders"
+    asked = lake if side == "administrator" else ann
+    for _ in range(3):
+        asked.sql(text.format(next(numbers))).close()
+    plan: Plan = benchmark(lambda: lake.engine.plan(Request(text.format(next(numbers)), asked.session)))
+    assert (plan.ruling is None) == (asked is lake)
+
+
 def test_execute(benchmark: BenchmarkFixture, lake: EmbeddedLake) -> None:
     """A plan that was made once, run and read to its end, history written."""
     plan = lake.engine.plan(Request("SELECT 42", lake.session))
