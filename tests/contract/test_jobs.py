@@ -18,7 +18,7 @@ from flight.service import Service
 from neurolake import errors
 
 SOON_S = 60.0
-LONG = "SELECT 'nothing of note in row ' || i || ' and ' || (i * 7) AS c FROM range(3_000_000) r(i)"
+LONG = "SELECT 'nothing of note in row ' || i || ' and ' || (i * 7) AS c FROM range(2_000_000) r(i)"
 MAILS = "SELECT 'u' || i || '@example.com' AS c FROM range(200) r(i)"
 
 

@@ -54,7 +54,7 @@ COLUMNS = "id, remark, nested, pairs, document, bytes, label"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("checked")) as service:
+    with serving(tmp_path_factory.mktemp("checked"), pii_literals="off") as service:
         owner(service, TABLE)
         yield service
 

@@ -72,6 +72,7 @@ def test_a_load_shows_its_share(lake: Path, tmp_path: Path) -> None:
     assert re.search(rf"Loading people .*[1-9]\d* %, {LEFT}", terminal.shown), terminal.shown
 
 
+@pytest.mark.slow
 def test_a_load_that_is_sent_shows_bytes_and_speed(lake: Path, tmp_path: Path) -> None:
     with served(lake):
         terminal = command("load", "people", big_file(tmp_path), "--lake", lake)
@@ -80,6 +81,7 @@ def test_a_load_that_is_sent_shows_bytes_and_speed(lake: Path, tmp_path: Path) -
     assert shown, terminal.shown
 
 
+@pytest.mark.slow
 def test_running_tells_the_share_of_any_statement(lake: Path) -> None:
     shares: list[float] = []
     with served(lake) as server:

@@ -197,6 +197,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.faults
 class TestSpoiled:
     @pytest.fixture(autouse=True)
     def healed(self, proxy: FaultyProxy) -> Iterator[None]:
