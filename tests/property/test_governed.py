@@ -161,7 +161,7 @@ class Maker:
             f"coalesce({inner}::VARCHAR, 'none')", f"({inner} IS NULL)", f"CASE WHEN {inner} IS NULL THEN 0 ELSE 1 END",
             f"TRY_CAST({inner}::VARCHAR AS INTEGER)", f"md5({inner}::VARCHAR)", f"{inner}::VARCHAR LIKE '%A%'",
             f"[{inner}]", f"{{'k': {inner}}}", f"left({inner}::VARCHAR, 3)", f"({column} = {column})",
-            f"(SELECT max({inner}::VARCHAR) FROM orders)", self.window(alias, columns, inner),
+            f"(SELECT max({inner}::VARCHAR) FROM orders LIMIT 1)", self.window(alias, columns, inner),
             f"CAST({inner}::VARCHAR AS INTEGER)", f"regexp_replace({inner}::VARCHAR, '[0-9]+', '#')",
         )  # fmt: skip
 
