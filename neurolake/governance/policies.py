@@ -38,7 +38,7 @@ class Policies:
         self._by = by
         self._query_id = query_id
 
-    def set_policy(
+    def checked(
         self,
         name: str,
         role: str,
@@ -46,8 +46,8 @@ class Policies:
         action: str,
         options: Mapping[str, Any] | None,
         data_type: str | None = None,
-    ) -> tuple[str, str, dict[str, Any]]:
-        """Set a policy, in place of one of the same name; its name, role and options as they are kept.
+    ) -> Policy:
+        """A policy as it would be kept.
 
         Args:
             name: of the policy.
@@ -59,21 +59,7 @@ class Policies:
 
         Raises:
             InvalidRequest: the action, its options and the target do not go together.
-        """  # fmt: skip
-        policy = self.checked(name, role, target, action, options, data_type)
-        self.set_policies([policy])
-        return policy.name, policy.role, dict(policy.options)
-
-    def checked(
-        self,
-        name: str,
-        role: str,
-        target: Object,
-        action: str,
-        options: Mapping[str, Any] | None,
-        data_type: str | None = None,
-    ) -> Policy:
-        """A policy as it would be kept; see `set_policy`."""
+        """
         key, wanted = word(name, what="a policy"), action.strip().casefold()
         shown = target.kind in actions.SHOWN_RANKS
         checked = actions.check_shown(target.kind, wanted, options) if shown else actions.check(wanted, options)
@@ -87,7 +73,7 @@ class Policies:
         return Policy(key, meant, target, wanted, checked)
 
     def set_policies(self, policies: Sequence[Policy]) -> None:
-        """Set policies that were checked, all of them or, where anything fails, none."""
+        """Set policies that were checked, in place of those of the same names: all or, where anything fails, none."""
         if not policies:
             return
         shown: list[dict[str, object]] = [

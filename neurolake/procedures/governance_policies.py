@@ -58,8 +58,9 @@ def set_policy(
     _refuse_unknown_kind(on)
     _require_to_replace(context, policies.target_of(name, "policies"))
     data_type = next(iter(columns_of(context, on).values())) if on.kind == "column" else None
-    key, meant, checked = policies.set_policy(name, role, on, action, options, data_type)
-    return row(POLICY, key, meant, str(on), action.strip().casefold(), json.dumps(checked))
+    policy = policies.checked(name, role, on, action, options, data_type)
+    policies.set_policies([policy])
+    return row(POLICY, policy.name, policy.role, str(on), policy.action, json.dumps(policy.options))
 
 
 @procedure(DROPPED, per_object=True)

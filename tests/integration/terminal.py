@@ -12,6 +12,10 @@ import struct
 import termios
 import time
 from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from backup_jobs import environment
 
 WITHIN_S = 30
 
@@ -19,6 +23,12 @@ WITHIN_S = 30
 def plain(data: bytes) -> str:
     """What is shown, without the codes that move and colour it."""
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]", "", data.decode(errors="replace"))
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let commands find what they need below a folder, and a terminal that can show a bar."""
+    for name, value in {**environment(folder, {}), "COLUMNS": "160", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
 
 
 class Terminal:

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from backup_jobs import environment, neurolake, served
-from terminal import Terminal
+from backup_jobs import neurolake, served
+from terminal import Terminal, at_a_terminal
 
 import neurolake as api
 from neurolake.cli.output import size_text
@@ -29,10 +29,7 @@ RATES = r"[0-9.]+ [kM]?B/s, 0:00:\d\d left"
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in environment(tmp_path, {}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("TERM", "xterm")
+    at_a_terminal(monkeypatch, tmp_path)
     with api.connect(tmp_path / "lake") as opened:
         for number in range(TABLES):
             opened.sql(f"CREATE TABLE t{number} AS SELECT i, hash(i, {number}) AS h FROM range(130000) r(i)").close()

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from backup_jobs import environment, served
-from terminal import Terminal
+from backup_jobs import served
+from terminal import Terminal, at_a_terminal
 
 import neurolake as api
 
@@ -21,10 +21,7 @@ LEFT = r"\d:\d\d:\d\d left"
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in environment(tmp_path, {}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("TERM", "xterm")
+    at_a_terminal(monkeypatch, tmp_path)
     monkeypatch.setenv("NEUROLAKE_THREADS", "1")
     api.connect(tmp_path / "lake").close()
     return tmp_path / "lake"

@@ -176,7 +176,7 @@ def build(world: World, made: Governance) -> None:
     for role, privilege, on in world.grants:
         roles.grant(privilege, Object.parse(on), role)
     for name, (role, target, action, options) in world.policies.items():
-        policies.set_policy(name, role, Object.parse(target), action, options)
+        policies.set_policies([policies.checked(name, role, Object.parse(target), action, options)])
     for name, (role, table, condition) in world.filters.items():
         policies.set_row_filter(name, role, Object.of(table), condition)
     for on, tag in world.tags:
