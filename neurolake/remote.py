@@ -18,10 +18,11 @@ import pyarrow as pa
 from neurolake import errors, loading
 from neurolake.activity import Activity, Step, Steps
 from neurolake.adbc import Connection, Statement
+from neurolake.engine.literal_checks import LITERALS
+from neurolake.engine.result_checks import RESULT_CHECK
 from neurolake.identifiers import fold
 from neurolake.interrupts import hears_ctrl_c
 from neurolake.lake import Lake
-from neurolake.pii import literals
 from neurolake.query import Principal, Values
 from neurolake.result import Result, TableStream
 from neurolake.sql.statements import first_word
@@ -40,8 +41,6 @@ _READS = frozenset(("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SH
 """Statements that only read: their rows are fetched as they are asked for. All others are over when `sql` returns."""
 _WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)
 _INGEST = "adbc.ingest."
-_RESULT_CHECK, _LITERALS = b"neurolake.result_check", b"neurolake.literals"
-"""Where it writes that it looks at the rows on their way out."""
 _QUERY_ID = b"neurolake.query_id"
 """Where a server writes a statement's id into the metadata of its rows' schema."""
 _AUTHORIZATION = "adbc.flight.sql.authorization_header"
@@ -318,11 +317,10 @@ class _Answer(Result):
         """What the statement holds as literals, where the server tells it, and what the rows turned out to hold, where
         it checks them: known once they are read.
         """
-        if said := (self.schema.metadata or {}).get(_LITERALS):
-            self._activity.literals = tuple(said.decode().split(", "))
-        if self._open or _RESULT_CHECK not in (self.schema.metadata or {}):
-            return literals.described(self._activity.literals)
-        if not self._activity.personal:
+        said = self.schema.metadata or {}
+        if LITERALS in said:
+            self._activity.literals = tuple(said[LITERALS].decode().split(", "))
+        if not self._open and RESULT_CHECK in said and not self._activity.personal:
             sql = "SELECT details FROM neurolake.audit WHERE query_id = ?"
             for (details,) in self.lake.sql(sql, [self.query_id]).fetchall():
                 self._activity.personal.update(json.loads(details).get("personal", {}))

@@ -53,8 +53,9 @@ class UserSessions:
         Raises:
             LoginFailed: the proof is missing, wrong or over, or failures slow the next try down.
         """
-        session = self._open(self._proven(user, password, token))
-        if session.login is None or not self._engine.logins.holds(session.login):
+        login = self._proven(user, password, token)
+        session = self._open(login)
+        if not self._engine.logins.holds(login):
             self.close(session)
             raise errors.LoginFailed(
                 "The login does not hold any more.", code="login_ended", next_step="Log in again, with what holds now."
@@ -76,6 +77,8 @@ class UserSessions:
         return session
 
     def _end_in(self, session: Session, seconds: float) -> None:
+        if (before := self._timers.pop(session, None)) is not None:
+            before.cancel()
         timer = threading.Timer(max(0.0, seconds), self._end, (session,))
         timer.daemon = True
         self._timers[session] = timer

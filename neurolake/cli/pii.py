@@ -43,9 +43,9 @@ def scan(target: Target, table: str | None, all_: bool, full: bool, only_new: bo
         raise click.UsageError("Name one table, or say --all.")
     with target.open() as lake, Waiting("Scanning", lake):
         found = lake.pii.scan(table, full=full, only_new=only_new)
-        closed = [row for row in _columns(lake, table) if row["pii_status"] == "unscanned"]
+        closed = [] if as_json else [row for row in _columns(lake, table) if row["pii_status"] == "unscanned"]
     print_rows(found.drop_columns(["sample_size", "detector"]), as_json)
-    if closed and not as_json:
+    if closed:
         names = ", ".join(f"{row['table_name']}.{row['column_name']}" for row in closed[:SHOWN_MAX])
         more = f" and {len(closed) - SHOWN_MAX} more" if len(closed) > SHOWN_MAX else ""
         click.echo(

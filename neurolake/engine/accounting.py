@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neurolake")
 
 _MANAGED: Final = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = ?"
-CODES_OF_WRITES: Final = frozenset(("column_denied", "write_denied"))
+_CODES_OF_WRITES: Final = frozenset(("column_denied", "write_denied"))
 """Denials of a write that would need to see its target as it is."""
 
 
@@ -168,7 +168,7 @@ def _closed_columns(decided: Decided, problem: errors.NeuroLakeError) -> list[st
         return []
     if not isinstance(problem, errors.AccessDenied | errors.InvalidRequest):
         return []
-    changes, text = problem.code in CODES_OF_WRITES, decided.text
+    changes, text = problem.code in _CODES_OF_WRITES, decided.text
     return [
         str(Object.of(name, column.column))
         for name, decision in decided.ruling.tables.items()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from neurolake.governance.access import TableDecision
+from neurolake.governance.access import ColumnDecision, TableDecision
 from neurolake.query import Principal
 from neurolake.sql.text import Name
 
@@ -19,21 +19,17 @@ class Ruling:
 
     def masked(self) -> dict[str, str]:
         """The columns that are masked or absent, and how."""
-        return {
-            f"{name}.{column.column}": column.action
-            for name, decision in self.tables.items()
-            for column in decision.columns
-            if column.action != "allow"
-        }
+        return {name: column.action for name, column in self._closed()}
 
     def policies(self) -> dict[str, str]:
         """The policy that decided about a column, for each that is masked or absent by one."""
-        return {
-            f"{name}.{column.column}": column.policy
-            for name, decision in self.tables.items()
-            for column in decision.columns
-            if column.action != "allow" and column.policy is not None
-        }
+        return {name: column.policy for name, column in self._closed() if column.policy is not None}
+
+    def _closed(self) -> Iterator[tuple[str, ColumnDecision]]:
+        for name, decision in self.tables.items():
+            for column in decision.columns:
+                if column.action != "allow":
+                    yield f"{name}.{column.column}", column
 
     def filters(self) -> dict[str, list[str]]:
         """The row filters of each relation that has any."""

@@ -10,11 +10,11 @@ import pyarrow as pa
 from neurolake._duckdb import Cursor
 from neurolake.pii import checks
 from neurolake.pii.classify import Verdict
-from neurolake.pii.inside import CHECKS, INSIDE
+from neurolake.pii.inside import ANYTHING, CHECKS, INSIDE
 from neurolake.pii.samples import Leaf
 from neurolake.sql.text import literal, quote
 
-__all__ = ["ENTITY", "SECRETS_OF_TEXT", "is_text", "sparse", "whole"]
+__all__ = ["ENTITY", "is_text", "sparse", "whole"]
 
 ENTITY = "FREE_TEXT"
 """What a column of text with personal data here and there is called: a policy on it redacts within the cell."""
@@ -22,8 +22,6 @@ ENTITY = "FREE_TEXT"
 TEXT_LENGTH_MIN, TEXT_SPACES_MIN = 20, 3
 CANDIDATES_MAX = 60
 CELLS = "_neurolake_pii_text"
-SECRETS_OF_TEXT = "|".join(f"(?:{pattern})" for pattern in INSIDE.values())
-"""One expression for all of it, which a redaction replaces."""
 
 
 def is_text(leaf: Leaf) -> bool:
@@ -108,7 +106,7 @@ def whole(cursor: Cursor, pieces: Iterable[str], columns: Sequence[str]) -> list
     counted = [_found(name, entity, pattern) for name in names for entity, pattern in INSIDE.items()]
     # One expression for everything decides about a row; the rows that pass, a few, are asked about each kind.
     texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in names)
-    any_hit = " OR ".join(f"regexp_matches({name}, {literal(SECRETS_OF_TEXT)}, 'i')" for name in names)
+    any_hit = " OR ".join(f"regexp_matches({name}, {literal(ANYTHING)}, 'i')" for name in names)
     row: list[Mapping[str, object]] = [{"n": 0, "some": None}] * len(counted)
     filled = [0] * len(names)
     for piece in pieces:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from neurolake.pii import checks
 
-__all__ = ["CHECKS", "INSIDE"]
+__all__ = ["ANYTHING", "CHECKS", "INSIDE"]
 
 INSIDE: Mapping[str, str] = {
     "EMAIL_ADDRESS": r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b",
@@ -20,5 +20,8 @@ INSIDE: Mapping[str, str] = {
     "SECRET_KEY": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{30,}|\b[sr]k_live_[0-9A-Za-z]{16,}",
 }
 """What is looked for inside a cell or a literal."""
+
+ANYTHING = "|".join(f"(?:{pattern})" for pattern in INSIDE.values())
+"""Any of it."""
 
 CHECKS: Mapping[str, checks.Check] = {"IBAN_CODE": checks.iban_in_front, "CREDIT_CARD": checks.luhn}

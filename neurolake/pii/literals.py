@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from neurolake import errors
 from neurolake.pii import checks
+from neurolake.pii.inside import CHECKS, INSIDE
 from neurolake.sql.text import end_of_comment
 
 __all__ = ["Found", "described", "find", "hidden", "refused"]
@@ -44,8 +45,6 @@ class _Kind(NamedTuple):
 
 @cache
 def _kinds() -> tuple[_Kind, ...]:
-    from neurolake.pii.inside import CHECKS, INSIDE
-
     return tuple(
         _Kind(entity, re.compile(pattern, re.ASCII | re.IGNORECASE), CHECKS.get(entity))
         for entity, pattern in INSIDE.items()
@@ -57,40 +56,37 @@ def _kinds_of_text(text: str) -> tuple[str, ...]:
 
 
 def _kinds_of_number(digits: str) -> tuple[str, ...]:
-    return ("CREDIT_CARD",) if checks.luhn(digits) and digits[0] in "23456" else ()
+    card = re.fullmatch(r"\d{12,19}", digits) and checks.luhn(digits) and digits[0] in "23456"
+    return ("CREDIT_CARD",) if card else ()
 
 
 def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda at: at[4] or chr(int(at[3], 8) if at[3] else int(at[1] or at[2], 16)), text)
 
 
-def _places(text: str) -> Iterator[tuple[int, int, str | None, str]]:
-    """The literals of a statement in DuckDB's dialect: (start, end, what a text says, the digits of a number)."""
+def _places(text: str) -> Iterator[tuple[int, int, str, bool]]:
+    """The literals of a statement in DuckDB's dialect: (start, end, what it says, whether it is a number)."""
     position = 0
     while match := _PLACE.search(text, position):
         position = match.end()
         if match[0] == "/*":
             position = end_of_comment(text, position)
         elif match["number"] is not None:
-            yield match.start(), position, None, match["number"]
+            yield match.start(), position, match["number"], True
         elif match["escaped"] is not None:
-            yield match.start(), position, _unescaped(match["escaped"]), ""
+            yield match.start(), position, _unescaped(match["escaped"]), False
         elif (said := match["text"] if match["text"] is not None else match["raw"]) is not None:
-            yield match.start(), position, said, ""
+            yield match.start(), position, said, False
 
 
-def _foreign_places(text: str, dialect: str) -> Iterator[tuple[int, int, str | None, str]]:
-    """The same in another dialect, where a double quote may begin a text and a backslash may hide its end."""
+def _places_in(text: str, dialect: str) -> Iterable[tuple[int, int, str, bool]]:
+    """The same in any dialect, such as one where a double quote may begin a text and a backslash may hide its end."""
+    if dialect == "duckdb":
+        return _places(text)
     from neurolake.sql.dialects import literals
 
-    if (told := literals(text, dialect)) is None:
-        yield from _places(text)
-        return
-    for start, end, said, number in told:
-        if not number:
-            yield start, end, said, ""
-        elif re.fullmatch(r"\d{12,19}", said):
-            yield start, end, None, said
+    told = literals(text, dialect)
+    return _places(text) if told is None else told
 
 
 def find(text: str, dialect: str = "duckdb") -> tuple[Found, ...]:
@@ -103,11 +99,10 @@ def find(text: str, dialect: str = "duckdb") -> tuple[Found, ...]:
     >>> find('SELECT * FROM t WHERE mail = "ann@example.org"', "bigquery")
     (Found(start=29, end=46, kinds=('EMAIL_ADDRESS',)),)
     """
-    places = _places(text) if dialect == "duckdb" else _foreign_places(text, dialect)
     found = (
-        Found(start, end, _kinds_of_number(digits) if said is None else _kinds_of_text(said))
-        for start, end, said, digits in places
-        if said or digits
+        Found(start, end, _kinds_of_number(said) if number else _kinds_of_text(said))
+        for start, end, said, number in _places_in(text, dialect)
+        if said
     )
     return tuple(one for one in found if one.kinds)
 

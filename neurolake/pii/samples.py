@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from neurolake.pii.inside import INSIDE
+from neurolake.pii.inside import ANYTHING
 
 __all__ = ["DISTINCT_MAX", "Leaf", "Taken", "take"]
 
@@ -38,7 +38,7 @@ HIDDEN = "*"
 """Stands in a path for a key that may be a value: paths are kept and shown, values never."""
 _NAME = re.compile(r"[^\W\d][\w-]{0,62}")
 _NUMBERED = re.compile(r"\d{4}")
-_PERSONAL = re.compile("|".join(f"(?:{pattern})" for pattern in INSIDE.values()), re.IGNORECASE)
+_PERSONAL = re.compile(ANYTHING, re.IGNORECASE)
 
 MISSING = frozenset(
     ("", "-", "--", "?", ".", "n/a", "na", "n.a.", "none", "null", "nil", "nan", "unknown", "unbekannt", "tbd", "tba",

@@ -190,7 +190,6 @@ FOLDS_WORDS = frozenset(
         "governance.clauses",
         "procedures.governance",
         "procedures.governance_catalog",
-        "procedures.governance_policies",
         "procedures.tokens",  # roles, tags, actions
         "optimizer.case_condition",
         "pii.presidio",
