@@ -202,10 +202,12 @@ class GeneralStorage:
                     self._drop(opened)
                     anew = True
                     continue
-                if final or attempt == self._options.retries:
+                if final:
                     raise failure from None
             if opened is not None and opened.turn is not None:
                 self._drop(opened)  # its one connection may be broken, or held for ever by a request
+            if attempt == self._options.retries:
+                raise failure
             await asyncio.sleep(backoff_s(attempt))
             attempt += 1
 

@@ -44,14 +44,14 @@ def table_of(kind: str, served: Path, secret: Path, port: int) -> tuple[str, dic
 
 
 @contextmanager
-def running(folder: Path, prefix: str, values: dict[str, str]) -> Iterator[Flight]:
+def running(folder: Path, prefix: str, values: dict[str, str], retries: int = 2) -> Iterator[Flight]:
     """The stock driver at a server of a lake that reaches one prefix."""
     home = Home.open(folder, create=True)
     with (home.path / "neurolake.toml").open("a") as settings:
         settings.write(f'\n[storage."{prefix}"]\n')
         settings.writelines(f'{key} = "{value}"\n' for key, value in values.items())
-    flags = {"port": 0, "http_port": 0, "admin_password": ADMIN_PASSWORD, "shutdown_grace_s": 0, "storage_retries": 2}
-    service = Service(home, load(home.path, flags=flags))
+    flags = {"port": 0, "http_port": 0, "admin_password": ADMIN_PASSWORD, "shutdown_grace_s": 0}
+    service = Service(home, load(home.path, flags={**flags, "storage_retries": retries}))
     service.start()
     try:
         with closing(Flight(uri(service), autocommit=True)) as flight:
@@ -106,6 +106,21 @@ def test_a_server_whose_connection_broke_is_logged_into_again(tmp_path: Path, se
             served.with_name(PASSWORD_FILE).write_text("the next one")
             secret.write_text("the next one")
             with serving("sftp", served, port):
+                assert seen(flight, f"{prefix}/y.csv") == 43
+
+
+def test_a_connection_that_broke_is_left_where_nothing_is_tried_again(
+    tmp_path: Path, served: Path, secret: Path
+) -> None:
+    with ExitStack() as first:
+        port = first.enter_context(serving("sftp", served))
+        prefix, values = table_of("sftp", served, secret, port)
+        with running(tmp_path / "lake", prefix, values, retries=0) as flight:
+            assert seen(flight, f"{prefix}/x.csv") == 42
+            first.close()
+            (served / "keep" / "y.csv").write_text("v\n43\n")
+            with serving("sftp", served, port):
+                code_of(lambda: seen(flight, f"{prefix}/y.csv"))
                 assert seen(flight, f"{prefix}/y.csv") == 43
 
 
