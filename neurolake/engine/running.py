@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ALONE = frozenset(("CHECKPOINT", "FORCE", "VACUUM", "ANALYZE", "ATTACH", "DETACH", "LOAD", "INSTALL", "EXPORT"))
 """Verbs that run without a transaction around them."""
-_HOLD_NO_FUNCTIONS = frozenset(("TABLE", "VIEW", "INDEX", "SEQUENCE", "TYPE"))
+_HOLD_NO_FUNCTIONS = frozenset(("TABLE", "VIEW", "INDEX", "SEQUENCE", "TYPE", "INSERT"))
 
 
 def settled(engine: Engine, activity: Activity, plan: Callable[[], Plan]) -> Result:
@@ -44,8 +44,10 @@ def execute(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> R
     try:
         with engine.storage.since(plan.request.asked_at):
             return _RUN[plan.kind](engine, plan, activity, finish)
+    except turns.PoliciesMoved:
+        raise
     except errors.NeuroLakeError as problem:
-        raise _explained(engine, problem, plan) from None
+        raise engine.files.explain(problem, plan) from None
 
 
 def _select(engine: Engine, plan: Plan, activity: Activity, finish: Finish) -> Result:
@@ -116,10 +118,6 @@ def _stream(
         stream = ClearedStream(stream, schema)
     stream = result_checks.checked(engine, plan, stream, schema, activity)
     return Result(schema, stream, activity, finish, engine.limits(plan), plan.rules)
-
-
-def _explained(engine: Engine, problem: errors.NeuroLakeError, plan: Plan) -> errors.NeuroLakeError:
-    return problem if isinstance(problem, turns.PoliciesMoved) else engine.files.explain(problem, plan)
 
 
 def _check_schema(plan: Plan, schema: pa.Schema) -> None:
