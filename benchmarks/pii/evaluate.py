@@ -7,8 +7,9 @@ import datetime
 import json
 import platform
 import subprocess
+import textwrap
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -36,20 +37,17 @@ END = "<!-- pii: end -->"
 TARGETS = {"no names, clean": 0.90}
 """With names the target is 0.97; it is not judged here, see `benchmarks.pii.ablation`."""
 FALSE_POSITIVES_MAX = 0.03
+NONE = "–"
+WIDTH_MAX = 120
 
 
 @dataclass(slots=True)
-class Score:
-    """How a detector did. A column of the wrong kind is one false positive and one false negative."""
+class Tally:
+    """Columns: of how many an entity was said rightly, of how many at all, and how many hold it."""
 
     true: int = 0
     found: int = 0
     there: int = 0
-    negatives: int = 0
-    false_on_negatives: int = 0
-    personal: int = 0
-    missed: Counter[str] = field(default_factory=Counter)
-    taken_for: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def precision(self) -> float:
@@ -66,6 +64,32 @@ class Score:
         """The harmonic mean of the two."""
         return 2 * self.true / max(1, self.found + self.there)
 
+    def counts(self) -> tuple[int, int, int]:
+        """As they are logged."""
+        return self.true, self.found, self.there
+
+    def figures(self) -> str:
+        """Precision, recall and F1; a dash for what nothing was said or there to be reckoned from.
+
+        >>> Tally(4, 5, 8).figures(), Tally(0, 0, 8).figures()
+        ('0.80 0.50 0.62', '– 0.00 0.00')
+        """
+        precision = f"{self.precision:.2f}" if self.found else NONE
+        recall = f"{self.recall:.2f}" if self.there else NONE
+        return f"{precision} {recall} {self.f1:.2f}"
+
+
+@dataclass(slots=True)
+class Score(Tally):
+    """How a detector did. A column of the wrong kind is one false positive and one false negative."""
+
+    negatives: int = 0
+    false_on_negatives: int = 0
+    personal: int = 0
+    missed: Counter[str] = field(default_factory=Counter)
+    taken_for: Counter[tuple[str, str]] = field(default_factory=Counter)
+    by_entity: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+
     @property
     def false_positives(self) -> float:
         """The share of negatives said to hold something."""
@@ -81,6 +105,7 @@ def score(columns: Sequence[Column], said: Sequence[str | None]) -> Score:
     """Compare what was said with the labels."""
     result = Score()
     for column, entity in zip(columns, said, strict=True):
+        _count(result.by_entity, column.entity, entity)
         result.found += entity is not None
         if column.entity is None:
             result.negatives += 1
@@ -94,6 +119,14 @@ def score(columns: Sequence[Column], said: Sequence[str | None]) -> Score:
         if entity is not None and entity != column.entity:
             result.taken_for[column.entity or column.family, entity] += 1
     return result
+
+
+def _count(by_entity: dict[str, Tally], there: str | None, said: str | None) -> None:
+    if there is not None:
+        by_entity[there].there += 1
+        by_entity[there].true += said == there
+    if said is not None:
+        by_entity[said].found += 1
 
 
 def predictions(columns: Sequence[Column], pii_ner: str = "") -> list[str | None]:
@@ -202,8 +235,7 @@ def report(scores: dict[str, dict[str, Score]], columns: int, part: str, seconds
         missed = ", ".join(f"{entity} {count}" for entity, count in s.missed.most_common())
         taken = ", ".join(f"{a} for {b} {count}" for (a, b), count in s.taken_for.most_common())
         lines.append(f"- *{label}*: missed {missed or 'none'}; taken for another: {taken or 'none'}.")
-    lines += ["", "By entity, F1 where it is below 1 in any condition; all others have 1 in all:", ""]
-    return "\n".join([*lines, *_by_entity(ours)]) + "\n"
+    return "\n".join([*lines, "", *_by_entity(ours)]) + "\n"
 
 
 def _row(name: str, label: str, s: Score, *, judged: bool) -> str:
@@ -219,21 +251,26 @@ def _row(name: str, label: str, s: Score, *, judged: bool) -> str:
     return f"| {name} | {label} | {s.precision:.3f} | {s.recall:.3f} | {f1} | {wrong} | {s.noticed:.1%} |"
 
 
-def _by_entity(ours: dict[str, Score]) -> list[str]:
-    rows = [f"| entity | {' | '.join(ours)} |", f"|---|{'---|' * len(ours)}"]
-    for entity in sorted({entity for s in ours.values() for entity in s.missed} | _false_entities(ours)):
-        cells = []
-        for s in ours.values():
-            wrong = sum(count for (_, said), count in s.taken_for.items() if said == entity)
-            true = corpus.EACH - s.missed[entity]
-            cells.append(f"{2 * true / max(1, 2 * true + s.missed[entity] + wrong):.2f}")
-        rows.append(f"| {entity} | {' | '.join(cells)} |")
-    return rows
+def _by_entity(ours: Mapping[str, Score]) -> list[str]:
+    """A row for each entity that is not found and told without a fault in every condition; the names of the others."""
+    entities = sorted({entity for s in ours.values() for entity in s.by_entity})
+    faultless = [one for one in entities if all(_is_faultless(s.by_entity[one]) for s in ours.values())]
+    rows = [
+        "By entity, precision, recall and F1; a dash stands where nothing was said to be one, or none is there:",
+        "",
+        f"| entity | {' | '.join(ours)} |",
+        f"|---|{'---|' * len(ours)}",
+        f"| **all** | {' | '.join(s.figures() for s in ours.values())} |",
+    ]
+    for entity in entities:
+        if entity not in faultless:
+            rows.append(f"| {entity} | {' | '.join(s.by_entity[entity].figures() for s in ours.values())} |")
+    named = f"All three are 1.00 in every condition for the other {len(faultless)}: {', '.join(faultless)}."
+    return [*rows, "", *(textwrap.wrap(named, WIDTH_MAX, break_long_words=False) if faultless else ())]
 
 
-def _false_entities(ours: dict[str, Score]) -> set[str]:
-    known = set(heldout.POSITIVES)
-    return {said for s in ours.values() for (_, said) in s.taken_for if said in known}
+def _is_faultless(tally: Tally) -> bool:
+    return tally.true == tally.found == tally.there
 
 
 def log(ours: Mapping[str, Score], detector: str = DETECTOR) -> None:
@@ -242,8 +279,13 @@ def log(ours: Mapping[str, Score], detector: str = DETECTOR) -> None:
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "detector": detector,
+        "precision": {label: round(s.precision, 4) for label, s in ours.items()},
+        "recall": {label: round(s.recall, 4) for label, s in ours.items()},
         "f1": {label: round(s.f1, 4) for label, s in ours.items()},
         "false_positives": {label: round(s.false_positives, 4) for label, s in ours.items()},
+        "true, found, there": {
+            label: {one: s.by_entity[one].counts() for one in sorted(s.by_entity)} for label, s in ours.items()
+        },
     }
     with LOG.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
