@@ -251,7 +251,17 @@ def _crossed(left: Node, right: Node) -> Node:
 
 
 def target_view(relation: str, decision: TableDecision, rows: str | None) -> str:
-    """The SELECT of the view through which an UPDATE or DELETE finds its rows."""
+    """The SELECT of the view through which an UPDATE, DELETE or MERGE finds its rows.
+
+    Raises:
+        AccessDenied: the table has a column that hides the numbers of its rows: others may have the same value in it.
+    """
+    if any(fold(column.column) == "rowid" for column in decision.columns):
+        raise denied(
+            "UPDATE, DELETE or MERGE on a table with a column called rowid",
+            code="write_denied",
+            next_step="Have an administrator give the column another name.",
+        )
     seen = [quote(column.column) for column in decision.columns if column.action == "allow"]
     shown = ", ".join((f"t.rowid AS {ROW}", *(f"t.{name} AS {name}" for name in seen)))
     where = "" if rows is None else f" WHERE {rows}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +32,9 @@ PIECE_ROWS = 122_880
 COLUMNS_AT_ONCE = 8
 _NESTED = re.compile(r"[(\[]|\bJSON\b|\bVARIANT\b")
 """Stands in the type of a column that has parts. (A decimal does no harm as JSON.)"""
+_ROWID, _IN_FILE = "rowid", "file_row_number"
+"""What the engine calls the number of a row in a table and in a file, unless a column of it is called so."""
+_ROW = "_neurolake_row"
 _HERE = f"{folded_sql('schema_name')} = ? AND {folded_sql('table_name')} = ?"
 FILES_MAX = SPOTS
 """Files of one source that are opened."""
@@ -118,24 +121,25 @@ def pieces(
             f"CAST({quote(text) if fold(text) in there else 'NULL'} AS VARCHAR) AS {quote(text)}"
             for text in texts
         )  # fmt: skip
-        if source.format != "parquet":
+        if source.format != "parquet" or _IN_FILE in there:
             yield f"(SELECT {shown} FROM {reader})"
             continue
         rows = cursor.rows(f"SELECT num_rows FROM parquet_file_metadata({literal(file)})")[0][0]
-        numbered = _reader(source, file, ", file_row_number := true")
+        numbered = _reader(source, file, f", {_IN_FILE} := true")
         for start in range(0, rows, PIECE_ROWS):
-            here = f"file_row_number BETWEEN {start} AND {start + PIECE_ROWS - 1}"
+            here = f"{_IN_FILE} BETWEEN {start} AND {start + PIECE_ROWS - 1}"
             yield f"(SELECT {shown} FROM {numbered} WHERE {here})"
 
 
 def _pieces_of_managed(cursor: Cursor, name: Name, texts: Sequence[str]) -> Iterator[str]:
     sql = f"SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND {_HERE}"
-    if not cursor.rows(sql, [CATALOG, *name.fold()]):  # a view has no numbers of rows
+    named = {fold(column) for column in cursor.bind(f"SELECT * FROM {name.sql()}").names}
+    if not cursor.rows(sql, [CATALOG, *name.fold()]) or _ROWID in named:  # a view has no numbers of rows
         yield name.sql()
         return
-    ((last,),) = cursor.rows(f"SELECT max(rowid) FROM {name.sql()}")
+    ((last,),) = cursor.rows(f"SELECT max({_ROWID}) FROM {name.sql()}")
     for start in range(0, 0 if last is None else last + 1, PIECE_ROWS):
-        here = f"rowid BETWEEN {start} AND {start + PIECE_ROWS - 1}"
+        here = f"{_ROWID} BETWEEN {start} AND {start + PIECE_ROWS - 1}"
         yield f"(SELECT {columns(texts)} FROM {name.sql()} WHERE {here})"
 
 
@@ -146,8 +150,9 @@ def _managed(cursor: Cursor, name: Name) -> Sample:
     found = cursor.rows(sql, [CATALOG, *name.fold()])
     if not found or (found[0][0] or 0) <= 2 * SPOTS * SPOT_ROWS:
         return Sample(cursor.table(f"SELECT * FROM {name.sql()} LIMIT {SPOTS * SPOT_ROWS}"), types)
-    where = " OR ".join(f"rowid BETWEEN {start} AND {end}" for start, end in _spots(found[0][0], SPOTS))
-    rows = cursor.table(f"SELECT * FROM {name.sql()} WHERE {where}")
+    number, numbered = _numbered(types, _ROWID, name.sql(), name.sql())
+    where = " OR ".join(f"{number} BETWEEN {start} AND {end}" for start, end in _spots(found[0][0], SPOTS))
+    rows = cursor.table(f"SELECT {columns(types)} FROM {numbered} WHERE {where}")
     # A column that few rows have is looked for where it is.
     empty = [column for column, cells in zip(rows.column_names, rows.columns, strict=True) if not _filled(cells)]
     more = [
@@ -155,6 +160,13 @@ def _managed(cursor: Cursor, name: Name) -> Sample:
         for one in empty
     ]
     return Sample(pa.concat_tables([rows, *more], promote_options="default"), types)
+
+
+def _numbered(names: Iterable[str], number: str, counting: str, plain: str) -> tuple[str, str]:
+    """What the number of a row is called, and the relation that has it: counted anew where a column takes its name."""
+    if number not in map(fold, names):
+        return number, counting
+    return _ROW, f"(SELECT *, row_number() OVER () - 1 AS {_ROW} FROM {plain})"
 
 
 def _filled(cells: pa.ChunkedArray) -> bool:
@@ -284,8 +296,10 @@ def _parquet(cursor: Cursor, source: Source, files: Sequence[tuple[str, Sequence
     for place, (file, shown) in enumerate(files):
         ((count, groups),) = cursor.rows(f"SELECT num_rows, num_row_groups FROM parquet_file_metadata({literal(file)})")
         spots = _spots(int(count), each, place / max(1, len(files) - 1))
-        runs = _grouped([f"file_row_number BETWEEN {a} AND {b}" for a, b in spots], int(groups))
-        reader = _reader(source, file, ", file_row_number := true")
+        plain = _reader(source, file)
+        names = cursor.bind(f"SELECT * FROM {plain}").names
+        number, reader = _numbered(names, _IN_FILE, _reader(source, file, f", {_IN_FILE} := true"), plain)
+        runs = _grouped([f"{number} BETWEEN {a} AND {b}" for a, b in spots], int(groups))
         parts = [
             pa.concat_tables(
                 cursor.table(f"SELECT {', '.join(some)} FROM {reader} WHERE {' OR '.join(run)}") for run in runs

@@ -36,6 +36,8 @@ FEW_OBJECTS = 4
 NAME_SHARE_MIN = 0.02
 HIDDEN = "*"
 """Stands in a path for a key that may be a value: paths are kept and shown, values never."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""A letter beyond the first 65,536 as JSON may write it, in two escapes, of which one may be missing."""
 _NAME = re.compile(r"[^\W\d][\w-]{0,62}")
 _NUMBERED = re.compile(r"\d{4}")
 _PERSONAL = re.compile(ANYTHING, re.IGNORECASE)
@@ -156,7 +158,10 @@ class _Column:
             return None
         self._characters += len(text)
         try:
-            return json.loads(text)
+            parsed = json.loads(text)
+            if _HALF.search(text):  # half of a pair is no text: what has it alone cannot leave Python again
+                parsed = json.loads(json.dumps(parsed, ensure_ascii=False).encode(errors="replace"))
+            return parsed
         except ValueError:
             return None
         except RecursionError:

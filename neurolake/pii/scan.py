@@ -15,7 +15,7 @@ from neurolake.pii.classify import DETECTOR, Verdict
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
 from neurolake.pii.freetext import sparse, whole
 from neurolake.query import OWNER, Principal
-from neurolake.sources import relation
+from neurolake.sources import problems, relation
 
 if TYPE_CHECKING:
     from neurolake._duckdb import Cursor
@@ -73,8 +73,10 @@ def scan(
     """
     try:
         return _scan(engine, name, principal, query_id, full, only_new, activity, pause)
-    except errors.NeuroLakeError:
-        raise
+    except errors.NeuroLakeError as problem:  # its code stands in the log and the history, where nothing else tells
+        source = engine.catalog.sources.get(name.fold())
+        places = () if source is None else (problems.Place(source.location, source.format),)
+        raise problems.explain(problem, places) from None
     except Exception as fault:  # the boundary to whatever a file may hold: one table must not end the scans of others
         raise errors.InternalProblem(
             f"{name} could not be scanned for personal data: a fault ({type(fault).__name__}).",

@@ -410,6 +410,30 @@ class TestWriting:
         assert writer("INSERT OR IGNORE INTO orders VALUES (1, 9, 9)") == [(0,)]
         assert writer("SELECT person, amount FROM orders WHERE id = 1") == [(8, 0.0)]
 
+    def test_a_column_called_rowid_reaches_no_rows_of_others(self, service: Service) -> None:
+        """It hides the numbers of the rows, by which a write finds those that the role may see."""
+        admin = owner(service.engine)
+        admin("CREATE TABLE lab.kept AS SELECT 1 AS RowId, i AS id, i < 2 AS own FROM range(6) r(i)")
+        admin("CALL neurolake.set_pii('lab.kept', NULL, 'confirmed')")
+        admin("CALL neurolake.set_row_filter('own', 'writer', 'lab.kept', 'own')")
+        with driver(service) as writer:
+            writer("SET ROLE writer")
+            for sql in (
+                "DELETE FROM lab.kept WHERE id = 0",
+                "UPDATE lab.kept SET own = true WHERE id = 0",
+                "MERGE INTO lab.kept USING range(1) n(i) ON id = i WHEN MATCHED THEN DELETE",
+            ):
+                assert code_of(writer, sql) == "write_denied", sql
+            assert writer("INSERT INTO lab.kept VALUES (1, 6, true)") == [(1,)]
+            assert writer("SELECT id FROM lab.kept ORDER BY id") == [(0,), (1,), (6,)]
+        assert admin("SELECT count(*) FROM lab.kept WHERE own = (id IN (0, 1, 6))") == [(7,)]
+        admin("ALTER TABLE lab.kept RENAME COLUMN rowid TO number")
+        admin("CALL neurolake.set_pii('lab.kept', NULL, 'confirmed')")
+        with driver(service) as writer:
+            writer("SET ROLE writer")
+            assert writer("DELETE FROM lab.kept WHERE id < 5") == [(2,)]
+        assert admin("SELECT id FROM lab.kept ORDER BY id") == [(2,), (3,), (4,), (5,), (6,)]
+
     def test_clauses_of_a_write_are_gated(self, service: Service) -> None:
         with embedded(service) as writer:
             writer("SET ROLE writer")
