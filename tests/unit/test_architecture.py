@@ -37,11 +37,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("neurolake.sql", "neurolake.config", "neurolake.formats"),
     ("neurolake.home", "neurolake._duckdb", "neurolake.adbc", "neurolake.catalog", "neurolake.sources"),
-    ("neurolake.optimizer", "neurolake.governance", "neurolake.notification"),
+    ("neurolake.optimizer", "neurolake.governance", "neurolake.notification", "neurolake.sources.problems"),
     ("neurolake.procedures",),
     ("neurolake.pii", "neurolake.activity", "neurolake.outbox", "neurolake.parameters", "neurolake.sql.statements"),
     (
-        "neurolake.sources.problems",
         "neurolake.backup",
         "neurolake.catalog.browse",
         "neurolake.catalog.information",
