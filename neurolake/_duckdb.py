@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 import weakref
@@ -115,6 +116,7 @@ class Instance:
         self._lock = threading.Lock()
         self._idle: list[Cursor] = []
         self._live: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self._file: int | None = None
         self._connection = self._open()
 
     def _open(self) -> Any:
@@ -206,6 +208,18 @@ class Instance:
             self._connection.close()
             self._connection = self._open()
 
+    def file(self) -> int | None:
+        """A descriptor of the database's file, to be read and never closed; None where it is in memory.
+
+        It stays open as long as the database is: a process that closes any descriptor of a file gives up its locks on
+        it, the engine's among them.
+        """
+        with self._lock, contextlib.suppress(OSError):
+            if self._file is None and self.options.path is not None and hasattr(os, "pread"):
+                self._file = os.open(self.options.path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._file
+        return None
+
     def checkpoint(self) -> None:
         """Write the log into the database file."""
         self.acquire_and(lambda cursor: cursor.run(f"CHECKPOINT {CATALOG}"))
@@ -244,6 +258,9 @@ class Instance:
                 cursor.interrupt()
             time.sleep(0.01)
         self._connection = None  # a connection that outlives the interpreter's end is reported as leaked
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def parsing_instance(memory_bytes_max: int) -> Instance:

@@ -50,7 +50,10 @@ def _copy(lake: Any, file: Path) -> None:
 
 
 def _taken(bench: Bench, lake: Any, out: Path) -> list[Figure]:
-    """Each round takes a first snapshot, and another after each change, so that all stand beside the same first."""
+    """Each round takes a first snapshot, and another after each change, so that all stand beside the same first.
+
+    It begins, as the first one does after the load, with the changes of the round before in the engine's file.
+    """
     rows = lake.sql("SELECT count(*) FROM lineitem").fetchone()[0]
     changes = {
         "1 % appended": f"INSERT INTO lineitem SELECT * FROM lineitem LIMIT {rows // _SHARE}",
@@ -63,6 +66,7 @@ def _taken(bench: Bench, lake: Any, out: Path) -> list[Figure]:
 
     def first() -> float:
         shutil.rmtree(out / "repository", ignore_errors=True)
+        lake.sql("CHECKPOINT").close()
         seconds = _timed(backups.create)
         taken["first"].append((seconds, backups.list()[-1]["bytes"]))
         for name, change in changes.items():

@@ -120,7 +120,8 @@ def _within(
     mine = lake_id(engine)
     before = _before(repository, mine)
     salt = before.salt if before is not None else secrets.randbits(63)
-    writer = Writer(cursor, repository, salt, threads_of(engine.settings), check, reuse=reuse)
+    file = engine.instance.file()
+    writer = Writer(cursor, repository, salt, threads_of(engine.settings), check, file=file, reuse=reuse)
     try:
         pairs = [(table, before.table(table.full_name) if before is not None else None) for table in chosen]
         if kind != "schema":

@@ -33,7 +33,7 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """The newest that this release reads. What an older one can say is written as that."""
 FOLDED = 3
 """From which on names are folded as the engine does, which makes a difference only beyond ASCII."""
@@ -42,6 +42,8 @@ WITH_HISTORY = 4
 """With the query history."""
 WITH_MASK_KEYS = 5
 """With the keys of masks."""
+WITH_BLOCKS = 6
+"""With digests of the engine's blocks."""
 
 _ID = re.compile(r"\d{8}t\d{6}_[0-9a-f]{6}\Z")
 
@@ -74,6 +76,7 @@ class Part:
         rows: how many rows it has.
         sum: what the engine's hash of all its rows adds up to, modulo 2**64; found again when it is restored.
         columns: for each column its nulls and the sum of its values, as `neurolake.backup.sums` counts them.
+        blocks: the digest of what the engine's file held of it, as `neurolake.backup.blocks` takes it; "" for none.
     """
 
     file: str
@@ -81,6 +84,7 @@ class Part:
     rows: int
     sum: int
     columns: tuple[tuple[int, int], ...]
+    blocks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +288,18 @@ def write(manifest: Manifest) -> bytes:
         content["format"] = WITH_HISTORY
     if manifest.mask_keys:
         content["format"] = WITH_MASK_KEYS
+    if _without_empty_digests(content):
+        content["format"] = WITH_BLOCKS
     return _rendered(content | {"digest": _digest(content)})
+
+
+def _without_empty_digests(content: Mapping[str, Any]) -> bool:
+    """Take out what an older release does not know where it says nothing; whether anything is left of it."""
+    parts = [part for table in (*content["tables"], *content.get("history", ())) for part in table["parts"]]
+    for part in parts:
+        if not part["blocks"]:
+            del part["blocks"]
+    return any("blocks" in part for part in parts)
 
 
 def _is_plain(manifest: Manifest) -> bool:

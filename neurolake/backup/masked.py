@@ -20,7 +20,8 @@ from neurolake.backup.encodings import encoded_type, refuse_unkept
 from neurolake.backup.faults import reached
 from neurolake.backup.known import next_number
 from neurolake.backup.manifest import Column, Manifest, Part, TableEntry, new_id
-from neurolake.backup.writing import PART_ROWS, PartWriter, Select, cut, rows_of_part, threads_of
+from neurolake.backup.select import Select
+from neurolake.backup.writing import PART_ROWS, PartWriter, cut, rows_of_part, threads_of
 from neurolake.governance.actions import ABSENT
 from neurolake.query import OWNER, Principal, Request
 from neurolake.sql.text import Name, quote
@@ -184,7 +185,7 @@ class _Reading:
         parts: dict[int, Part] = {}
         part_rows = PART_ROWS
         if self._asked.kind != "schema":
-            plan = self._plan(Select(name, columns, SALT, counted=True).text(()))
+            plan = self._plan(Select(name, columns, SALT, counted=True).text([]))
             with self._engine.execute(plan, alive=self._alive) as result:
                 if self._engine.governance.version != seen.ruling.version:
                     return None

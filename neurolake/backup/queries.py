@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolake.backup.manifest import Column, Manifest, TableEntry
-from neurolake.backup.writing import ROW_HASH, ROW_NUMBERS, PartWriter
+from neurolake.backup.select import ROW_HASH, ROW_NUMBERS
+from neurolake.backup.writing import PartWriter
 from neurolake.sql.text import Name
 
 if TYPE_CHECKING:

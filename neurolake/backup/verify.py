@@ -20,8 +20,8 @@ from neurolake.backup.manifest import External, Manifest, Part, TableEntry
 from neurolake.backup.newhome import restore_home
 from neurolake.backup.repository import corrupt
 from neurolake.backup.restore import Restoring, fetch_all
+from neurolake.backup.select import Select
 from neurolake.backup.sums import column_sums
-from neurolake.backup.writing import Select
 
 if TYPE_CHECKING:
     from neurolake.activity import Steps

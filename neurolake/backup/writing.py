@@ -1,7 +1,8 @@
 """From the engine's rows to Parquet files: streamed, cut by row numbers, hashed and written by several threads at once.
 
-A part holds the rows whose row numbers fall into one range. What the engine's hash of its rows adds up to says whether
-it holds what an earlier snapshot's part held: then that file stands for it, and nothing is written.
+A part holds the rows whose row numbers fall into one range. The bytes that the engine's file holds of them, or else
+what the engine's hash of the rows adds up to, say whether it holds what an earlier snapshot's part held: then that file
+stands for it, and nothing is written.
 """
 
 from __future__ import annotations
@@ -9,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolake.backup.encodings import encode, exact
+from neurolake.backup.blocks import part_digests
 from neurolake.backup.folder import mapped
-from neurolake.backup.manifest import Column, Part, TableEntry
-from neurolake.identifiers import fold
-from neurolake.sql.text import Name, quote
-from neurolake.sql.types import parse_type
+from neurolake.backup.manifest import Part, TableEntry
+from neurolake.backup.select import ROW_HASH, ROW_NUMBERS, Ranges, Select, hides_row_numbers, ranges_of, slices
+from neurolake.sql.text import Name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from neurolake.backup.repository import Repository
     from neurolake.config import Settings
 
-__all__ = ["PART_ROWS", "PartWriter", "Select", "Writer", "cut", "rows_of_part", "threads_of"]
+__all__ = ["PART_ROWS", "PartWriter", "Writer", "cut", "rows_of_part", "threads_of"]
 
 PART_ROWS = 122_880
 """Row numbers in a part: one row group of the engine's."""
 PART_BYTES_MAX = 64 << 20
 """A part of wide rows holds fewer, so that its Arrow data stays below this on average."""
-ROW_NUMBERS = "_neurolake_row"
-ROW_HASH = "_neurolake_hash"
 COMPRESSION_LEVEL = 3
 SAMPLE_ROWS = 4096
 NUMBERS, TEXTS = "DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY"
@@ -166,6 +164,7 @@ class Writer(PartWriter):
     Args:
         cursor: with the open transaction.
         salt: mixed into the row hashes.
+        file: a descriptor of the engine's database; None where it is in memory.
         reuse: moreover, whether parts of an earlier snapshot may stand for what has not changed.
     """
 
@@ -177,11 +176,13 @@ class Writer(PartWriter):
         threads: int,
         check: Callable[[], None],
         *,
+        file: int | None = None,
         reuse: bool = True,
     ) -> None:
         super().__init__(repository, threads, check, reuse=reuse)
         self._cursor = cursor
         self._salt = salt
+        self._file = file
         self._slice_parts = min(SLICE_PARTS * threads, SLICE_PARTS_MAX)
         self._rows: dict[Name, int] = {}
         self._there = repository.sizes() if reuse else {}
@@ -202,22 +203,38 @@ class Writer(PartWriter):
         """Write one table; parts that `before` has already are taken from there."""
         select = Select(definition.full_name, definition.columns, self._salt)
         part_rows = before.part_rows if before is not None else self._part_rows(select)
-        known = self._known(before, definition)
-        kept: dict[int, Part] = {}
-        if known:
-            slices = _slices(self._rows[definition.full_name], part_rows * self._slice_parts)
-            written = self.parts(self._changed(select, part_rows, known, slices, kept))
+        digests = self._digests(definition, part_rows)
+        if known := self._known(before, definition):
+            parts = self._unchanged(digests, known.values())
+            others = slices(self._rows[definition.full_name], part_rows, parts, self._slice_parts)
+            parts |= self.parts(self._changed(select, part_rows, known, others, parts))
         else:
-            written = self.parts(self._read(select, part_rows, ()))
-        parts = kept | written
+            parts = self.parts(self._read(select, part_rows, []))
         return TableEntry(
             definition.schema, definition.name, definition.sql, definition.after, definition.columns, part_rows,
-            tuple(parts[number] for number in sorted(parts)), definition.needs, definition.key,
+            tuple(replace(part, blocks=digests.get(number, "")) for number, part in sorted(parts.items())),
+            definition.needs, definition.key,
         )  # fmt: skip
+
+    def _digests(self, definition: TableDefinition, part_rows: int) -> dict[int, str]:
+        """The digests of what the engine's file holds of the parts."""
+        if self._file is None or hides_row_numbers(definition.columns):
+            return {}
+        return part_digests(self._cursor, self._file, definition, part_rows, self._salt, self._pool, self._check)
+
+    def _unchanged(self, digests: Mapping[int, str], known: Iterable[Part]) -> dict[int, Part]:
+        """The parts of which the engine's file holds what it held of one in an earlier snapshot."""
+        earlier = {part.blocks: part for part in known if part.blocks and self._is_there(part)}
+        found = {number: earlier[digest] for number, digest in digests.items() if digest in earlier}
+        self._repository.steps.add(rows=2 * sum(part.rows for part in found.values()))
+        return found
+
+    def _is_there(self, part: Part) -> bool:
+        return self._there.get(part.file) == part.bytes
 
     def _part_rows(self, select: Select) -> int:
         """How many rows a part may have, judged by the first few."""
-        sample = self._cursor.table(f"SELECT * FROM ({select.text(())}) LIMIT 2048")
+        sample = self._cursor.table(f"SELECT * FROM ({select.text([])}) LIMIT 2048")
         return rows_of_part(sample)
 
     def _changed(
@@ -225,37 +242,33 @@ class Writer(PartWriter):
         select: Select,
         part_rows: int,
         known: Mapping[tuple[int, int], Part],
-        slices: Iterable[tuple[int, int | None]],
+        slices: Iterable[Ranges],
         kept: dict[int, Part],
     ) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
         """The rows of parts that an earlier snapshot does not have; those it has are noted in `kept`.
 
         Slice by slice: what has changed in one is compressed while the next is compared.
         """
-        for rows in slices:
-            if ranges := self._compared(select.sums(part_rows, rows), part_rows, known, kept):
+        for compared in slices:
+            if ranges := self._compared(select.sums(part_rows, compared), part_rows, known, kept):
                 yield from self._read(select, part_rows, ranges)
 
     def _compared(
         self, sums: str, part_rows: int, known: Mapping[tuple[int, int], Part], kept: dict[int, Part]
-    ) -> list[tuple[int, int]]:
+    ) -> Ranges:
         """The ranges of row numbers that an earlier snapshot does not have."""
-        changed: list[tuple[int, int]] = []
+        changed: list[int] = []
         for number, rows, total in self._cursor.rows(sums):
             self._repository.steps.add(rows=rows)
             found = known.get((rows, total % _SUM))
-            if found is not None and self._there.get(found.file) == found.bytes:
+            if found is not None and self._is_there(found):
                 kept[number] = found
                 self._repository.steps.add(rows=rows)
-            elif changed and changed[-1][1] == number * part_rows:
-                changed[-1] = (changed[-1][0], (number + 1) * part_rows)
             else:
-                changed.append((number * part_rows, (number + 1) * part_rows))
-        return changed
+                changed.append(number)
+        return ranges_of(changed, part_rows)
 
-    def _read(
-        self, select: Select, part_rows: int, ranges: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+    def _read(self, select: Select, part_rows: int, ranges: Ranges) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
         reader = self._cursor.stream(select.text(ranges))
         try:
             yield from cut(self._batches(reader), part_rows)
@@ -347,76 +360,11 @@ class _HashingFile:
         return self._hash.hexdigest()
 
 
-class Select:
-    """The SELECTs over one table.
-
-    Args:
-        counted: rows are numbered as they come, rather than by the place where the engine keeps them.
-    """
-
-    def __init__(self, name: Name, columns: Sequence[Column], salt: int, *, counted: bool = False) -> None:
-        self._from = name.sql()
-        self._columns = [column.name for column in columns]
-        self._kinds = [parse_type(column.type) for column in columns]
-        self._salt = salt
-        self._row = "row_number() OVER () - 1" if counted or _hides_row_numbers(columns) else "t.rowid"
-
-    def _hash(self) -> str:
-        values = [
-            exact(encode(f"t.{quote(name)}", kind), kind) for name, kind in zip(self._columns, self._kinds, strict=True)
-        ]
-        return f"hash({', '.join([str(self._salt), *values])})"
-
-    def text(self, ranges: Iterable[tuple[int, int]]) -> str:
-        """All that goes into the files, with the row's number and hash; of some ranges of row numbers, or all."""
-        values = [
-            f"{encode(f't.{quote(name)}', kind)} AS {quote(name)}"
-            for name, kind in zip(self._columns, self._kinds, strict=True)
-        ]
-        picked = " OR ".join(f"({self._row} >= {start} AND {self._row} < {end})" for start, end in ranges)
-        listed = ", ".join([*values, f"{self._row} AS {ROW_NUMBERS}", f"{self._hash()} AS {ROW_HASH}"])
-        return f"SELECT {listed} FROM {self._from} t{f' WHERE {picked}' if picked else ''}"
-
-    def total(self) -> str:
-        """How many rows there are, and what their hashes add up to."""
-        return f"SELECT count(*), sum({self._hash()}) FROM {self._from} t"
-
-    def sums(self, part_rows: int, rows: tuple[int, int | None]) -> str:
-        """For each part within some row numbers its number, its rows, and what their hashes add up to."""
-        start, end = rows
-        part, below = f"({self._row} - {start}) // {part_rows}", ""
-        if end is not None:  # over groups of one byte the engine adds up in an array, without a hash table
-            part, below = f"CAST({part} AS UTINYINT)", f" AND {self._row} < {end}"
-        return (
-            f"SELECT CAST(part AS BIGINT) + {start // part_rows} AS number, count(*), sum(hash) "
-            f"FROM (SELECT {part} AS part, {self._hash()} AS hash "
-            f"FROM {self._from} t WHERE {self._row} >= {start}{below}) GROUP BY part ORDER BY number"
-        )
-
-
-def _slices(rows: int, size: int) -> Iterator[tuple[int, int | None]]:
-    """The row numbers of a table in slices, the last first: it is where tables grow. That one has no end, for numbers
-    go beyond the count of rows where some were deleted.
-
-    >>> list(_slices(25, 10))
-    [(20, None), (10, 20), (0, 10)]
-    """
-    last = max(rows - 1, 0) // size * size
-    yield last, None
-    for start in range(last - size, -1, -size):
-        yield start, start + size
-
-
 def _by_content(before: TableEntry | None, definition: TableDefinition) -> dict[tuple[int, int], Part]:
     """The parts of an earlier snapshot, if the table has had the same columns since."""
-    if before is None or before.columns != definition.columns or _hides_row_numbers(before.columns):
+    if before is None or before.columns != definition.columns or hides_row_numbers(before.columns):
         return {}
     return {(part.rows, part.sum): part for part in before.parts}
-
-
-def _hides_row_numbers(columns: Sequence[Column]) -> bool:
-    """Whether a column has the name by which the engine gives the number of a row."""
-    return any(fold(column.name) == "rowid" for column in columns)
 
 
 def cut(batches: Iterable[pa.RecordBatch], part_rows: int) -> Iterator[tuple[int, list[pa.RecordBatch]]]:

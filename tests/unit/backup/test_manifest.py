@@ -25,6 +25,9 @@ def test_it_comes_back_as_it_was_written() -> None:
     assert read(write(WHOLE), "x") == WHOLE
     odd = dataclasses.replace(WHOLE, metadata={"tags": [{"table_name": "Straße"}]})
     assert read(write(odd), "x") == dataclasses.replace(odd, format=3)  # which older releases refuse
+    table = dataclasses.replace(TABLE, parts=(PART, dataclasses.replace(PART, blocks="cd" * 32)))
+    digested = dataclasses.replace(WHOLE, tables=(table,))
+    assert read(write(digested), "x") == dataclasses.replace(digested, format=6)
     assert (WHOLE.rows, WHOLE.bytes, WHOLE.files()) == (3, 10, {"ab" * 32})
 
 
