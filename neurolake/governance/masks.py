@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from neurolake.governance import nested
 from neurolake.governance.actions import ABSENT, fits
+from neurolake.pii.inside import ANYTHING
 from neurolake.sql.text import literal, quote
 
 KEYS_VARIABLE: Final = "__neurolake_keys"
@@ -33,11 +34,14 @@ REDACTED: Final = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+",  # mail addresses
     r"(?:https?|ftp)://\S+",
     r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b",  # IBANs
-    r"\b(?:[0-9A-Fa-f]{1,4}:){2,7}[0-9A-Fa-f:.]*",  # IPv6 and hardware addresses
+    r"\b[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f:.]*",  # IPv6 and hardware addresses
+    f"(?i:{ANYTHING})",  # whatever else the scans know inside a text
     r"[+(]?\d(?:[\d\s().,/:-]*\d)+",  # telephone, card, account and identity numbers, IPv4, dates
     r"\d",
 )
 """What is taken out of free text. Names of people are not among it: only a reader of the language finds those."""
+_WORDS: Final = 4
+"""So many of them are no numbers, of which JSON has to keep one in each place."""
 
 
 def kept_type(data_type: str) -> str:
@@ -246,7 +250,7 @@ def _without_personal(text: str, is_json: bool) -> str:
     """Text without what is personal in it. In JSON a number stays one, and what is no JSON any more is NULL."""
     if not is_json:
         return call("regexp_replace", text, literal("|".join(REDACTED)), literal(HIDDEN), "'g'")
-    words, digits = "|".join(REDACTED[:-2]), "|".join(REDACTED[-2:])
+    words, digits = "|".join(REDACTED[:_WORDS]), "|".join(REDACTED[_WORDS:])
     shown = call("regexp_replace", text, literal(words), literal(HIDDEN), "'g'")
     return f"TRY_CAST({call('regexp_replace', shown, literal(digits), literal('0'), literal('g'))} AS JSON)"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-__all__ = ["bitcoin", "compact", "iban", "iban_in_front", "iso_11_10", "luhn", "verhoeff", "weighing"]
+__all__ = ["bitcoin", "compact", "iban", "iban_in_front", "iso_11_10", "luhn", "verhoeff", "wallet", "weighing"]
 
 Check = Callable[[str], bool]
 
@@ -151,6 +151,29 @@ def bitcoin(text: str) -> bool:
         number = number * 58 + _BASE58.index(char)
     raw = number.to_bytes(25, "big") if number < 1 << 200 else b""
     return raw[-4:] == hashlib.sha256(hashlib.sha256(raw[:-4]).digest()).digest()[:4] if raw else False
+
+
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32_STEPS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_BECH32_RESTS = (1, 0x2BC830A3)
+
+
+def wallet(text: str) -> bool:
+    """Bitcoin addresses in running text: Base58Check, or the sum of Bech32 and Bech32m (BIP 173 and 350).
+
+    >>> wallet("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"), wallet("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4")
+    (True, True)
+    >>> wallet("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5")
+    False
+    """
+    if not text.lower().startswith("bc1"):
+        return bitcoin(text)
+    sum_ = 1
+    for value in (3, 3, 0, 2, 3, *map(_BECH32.find, text.lower()[3:])):
+        top, sum_ = sum_ >> 25, (sum_ & 0x1FFFFFF) << 5 ^ value
+        for place, step in enumerate(_BECH32_STEPS):
+            sum_ ^= step if top >> place & 1 else 0
+    return sum_ in _BECH32_RESTS
 
 
 def nif(text: str) -> bool:

@@ -16,7 +16,7 @@ from neurolake.pii.samples import Leaf
 
 __all__ = ["DETECTOR", "Verdict", "classify", "placed"]
 
-DETECTOR = "neurolake-pii/2"
+DETECTOR = "neurolake-pii/3"
 """The version that findings carry: it changes when verdicts may."""
 
 VALID_MIN, VALID_NAMED_MIN = Tier.CHECKED.value, 0.5

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from neurolake._duckdb import Cursor
-from neurolake.pii import checks
 from neurolake.pii.classify import Verdict
 from neurolake.pii.inside import ANYTHING, CHECKS, INSIDE
 from neurolake.pii.samples import Leaf
@@ -78,7 +77,7 @@ def _confirmed(cells: Sequence[Mapping[str, object]]) -> dict[str, int]:
         number, some = cell["n"], cell["some"]
         assert isinstance(number, int)
         if isinstance(some, list) and some and entity in CHECKS:
-            true = sum(CHECKS[entity](checks.compact(value)) for value in some)
+            true = sum(CHECKS[entity](value) for value in some)
             number = number if true >= len(some) / 2 else 0
         if number:
             hits[entity] = number

@@ -13,6 +13,7 @@ from neurolake.governance.actions import fits
 from neurolake.governance.facts import Finding
 from neurolake.governance.objects import Object
 from neurolake.pii.freetext import ENTITY as FREE_TEXT
+from neurolake.pii.inside import INSIDE
 from neurolake.sql.text import Name
 
 __all__ = ["Proposal", "propose"]
@@ -44,10 +45,7 @@ DEFAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """What is most often wanted. Every other kind is a person's number and becomes a token, on which joins still work."""
 OTHERWISE: tuple[str, Mapping[str, Any]] = ("token", {})
-REDACTABLE = frozenset((
-    "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN", "US_BANK_NUMBER", "IP_ADDRESS",
-    FREE_TEXT,
-))  # fmt: skip
+REDACTABLE = frozenset((*INSIDE, "US_BANK_NUMBER", FREE_TEXT))
 """What `redact` hides wherever it stands in a cell, and whatever stands beside it."""
 NAME_LENGTH_MAX = 100
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")

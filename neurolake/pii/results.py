@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from neurolake import errors
 from neurolake.arrays import holds_text, with_texts
-from neurolake.pii.checks import compact
 from neurolake.pii.inside import CHECKS, INSIDE
+from neurolake.pii.literals import kinds_in
 
 if TYPE_CHECKING:
     from neurolake.activity import Activity
@@ -190,7 +190,7 @@ def _of_kind(kind: str, text: str) -> tuple[Sequence[str], str]:
     (('CREDIT_CARD',), 'paid by ***, order 4111111111111112')
     """
     check = CHECKS.get(kind)
-    hidden = _compiled(kind).sub(lambda hit: HIDDEN if check is None or check(compact(hit[0])) else hit[0], text)
+    hidden = _compiled(kind).sub(lambda hit: HIDDEN if check is None or check(hit[0]) else hit[0], text)
     return ((kind,), hidden) if hidden != text else ((), text)
 
 
@@ -210,4 +210,4 @@ def _label(place: int, name: str) -> str:
     >>> _label(0, "remark"), _label(1, "ann@example.org")
     ('remark', '2')
     """
-    return str(place + 1) if any(_of_kind(kind, name)[0] for kind in INSIDE) else name
+    return str(place + 1) if kinds_in(name) else name

@@ -196,3 +196,34 @@ class TestFilesThatDiffer:
         others = "MAP {'to': TIMESTAMP '-infinity'} AS m, {'d': DATE '20000-01-01'} AS s"
         admin(f"CREATE TABLE endless AS SELECT {born} AS born, {others} FROM range(60) r(i)")
         assert [row["entity"] for row in admin("CALL neurolake.scan_pii('endless')")] == ["DATE_OF_BIRTH"]
+
+
+class TestKindsInsideOfText:
+    """Each way that looks inside a text knows the same kinds; `tests/unit/pii/test_inside.py` goes through them."""
+
+    TEXTS = """'lot ' || i || CASE i WHEN 700 THEN ' CPF 390.533.447-05' WHEN 1000 THEN ' at 00:1b:44:11:3a:b7'
+        ELSE ' is kept as it was' END"""
+
+    def test_scans_masks_results_and_literals_agree(self, admin: Run, ann: Run) -> None:
+        admin(f"CREATE TABLE inside AS SELECT i AS id, {self.TEXTS} AS c FROM range(3000) r(i)")
+        assert admin("CALL neurolake.scan_pii('inside')") == []
+        (found,) = admin("CALL neurolake.scan_pii('inside', full => true)")
+        assert found["evidence"] == "in text: MAC_ADDRESS 0.0003, BR_CPF 0.0003"
+        (proposed,) = admin("CALL neurolake.propose_policies('inside', true)")
+        assert proposed["action"] == "redact"
+        asked = "SELECT c FROM inside WHERE id IN (700, 1000) ORDER BY id"
+        assert ann(asked) == [{"c": "lot *** CPF ***"}, {"c": "lot *** at ***"}]
+        admin("CALL neurolake.drop_policy(?)", [proposed["name"]])
+        admin("CALL neurolake.declassify('column:inside.c', 'the bodies of forms')")
+        for kind, action in (("BR_CPF", "redact"), ("MAC_ADDRESS", "block")):
+            admin(f"CALL neurolake.set_policy('results-{kind}', '*', 'result:{kind}', '{action}')")
+            admin(f"CALL neurolake.set_policy('literals-{kind}', '*', 'literal:{kind}', 'block')")
+        assert ann("SELECT c FROM inside WHERE id = 700") == [{"c": "lot 700 CPF ***"}]
+        assert code(ann, asked) == "result_personal"
+        assert code(ann, "SELECT id FROM inside WHERE c LIKE '%390.533.447-05'") == "literal_personal"
+        assert ann("SELECT id FROM inside WHERE c LIKE '%390.533.447-06'") == []
+        kept = admin("SELECT sql FROM neurolake.queries WHERE user_name = 'ann' AND contains(sql, 'LIKE')")
+        assert {row["sql"].rpartition(" ")[2] for row in kept} == {"'***'", "'%390.533.447-06'"}
+        for kind in ("BR_CPF", "MAC_ADDRESS"):
+            admin(f"CALL neurolake.drop_policy('results-{kind}')")
+            admin(f"CALL neurolake.drop_policy('literals-{kind}')")

@@ -92,7 +92,7 @@ KINDS = (
          checks.romanian, "RO"),
     Kind("DK_CPR", Tier.DISTINCTIVE, rf"{_DD}{_MM}\d\d[ -]\d{{4}}",
          "cpr|cpr number|cpr nummer|cpr nr|cprnummer|personnummer", country="DK", bare=rf"{_DD}{_MM}\d{{6}}"),
-    Kind("SE_PERSONNUMMER", Tier.CHECKED, rf"(?:19|20)?\d\d{_MM}(?:0[1-9]|[1-9]\d)[ +-]?\d{{4}}",
+    Kind("SE_PERSONNUMMER", Tier.CHECKED, rf"(?:19|20)?\d\d{_MM}(?:{_DD}|6[1-9]|[78]\d|9[01])[ +-]?\d{{4}}",
          "personnummer|person nr|personnr|pnr|persnr|personal number|samordningsnummer", checks.personnummer, "SE"),
     Kind("NO_FNR", Tier.CHECKED, rf"[0-7]\d[014589]\d\d\d{S}\d{{5}}",
          "fodselsnummer|fodselsnr|fnr|personnummer|personnr|norwegian id|fodsels nummer", checks.norwegian, "NO"),
