@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import compare, report
@@ -19,6 +20,9 @@ from benchmarks.workload import default_folder, program
 
 EXIT_FAILED = 1
 """A case failed, or `compare` found something worse."""
+
+FULL_SCALE = 1
+"""For which the targets are meant."""
 
 _SERVE = "serve {home} --port {port} --http-port {http_port}"
 _INIT = "init {home}"
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(given: argparse.Namespace) -> int:
-    scale, rounds = (0.05, given.rounds or 2) if given.quick else (1, given.rounds or 5)
+    scale, rounds = (0.05, given.rounds or 2) if given.quick else (FULL_SCALE, given.rounds or 5)
     lake = "" if given.server else shlex.quote(program("neurolake"))
     found = Report(report.conditions(scale, rounds))
     given.data.mkdir(parents=True, exist_ok=True)
@@ -98,7 +102,8 @@ def _run(given: argparse.Namespace) -> int:
 def _run_case(name: str, bench: Bench, found: Report) -> None:
     print(f"{name} …", file=sys.stderr, flush=True)
     try:
-        found.figures += CASES[name](bench)
+        figures = CASES[name](bench)
+        found.figures += figures if bench.scale == FULL_SCALE else [replace(one, target=None) for one in figures]
     except Exception as error:  # The boundary: a case that fails is a line of the table.
         found.failures[name] = f"{type(error).__name__}: {error}"
         print("\n".join([f"{name} failed: {found.failures[name]}", *getattr(error, "__notes__", ())]), file=sys.stderr)

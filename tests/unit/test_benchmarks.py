@@ -181,7 +181,8 @@ def test_a_run_prints_writes_and_publishes(tmp_path: Path, capsys: pytest.Captur
     arguments = ["--quick", "--only", "import", "--server", "unused", "--data", str(tmp_path / "data")]
     assert main([*arguments, "--json", str(result), "--markdown", str(document)]) == 0
     assert "import neurolake" in capsys.readouterr().out
-    assert Report.read(result).figures[0].unit == "s"
+    (figure, *_) = Report.read(result).figures
+    assert (figure.unit, figure.target) == ("s", None)
     assert "import neurolake" in document.read_text()
     assert list((tmp_path / "data").iterdir()) == []
 
