@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from neurolake import errors
 from neurolake._duckdb import CATALOG
 from neurolake.backup import rename
+from neurolake.backup.definitions import is_ours
 from neurolake.backup.encodings import decode
 from neurolake.backup.faults import reached
 from neurolake.backup.manifest import Column, Manifest, Part, Statement, TableEntry
@@ -79,7 +80,7 @@ class Restoring:
             NotFound: `snapshot_table_unknown`.
             InvalidRequest: the schema is the system's own.
         """
-        if schema is not None and fold(schema) in (RESERVED_SCHEMA, CATALOG):
+        if schema is not None and (fold(schema) in (RESERVED_SCHEMA, CATALOG) or not is_ours(schema)):
             raise errors.InvalidRequest(
                 f"The schema {schema} is the system's own.", code="reserved_name", next_step="Choose another schema."
             )

@@ -15,8 +15,9 @@ from neurolake._duckdb import CATALOG, DUCKDB_VERSION
 from neurolake.catalog import system, visible
 from neurolake.governance.gate_functions import SCALARS
 from neurolake.governance.gate_marks import of_finding
+from neurolake.governance.objects import Object
 from neurolake.governance.views import RESERVED
-from neurolake.identifiers import folded_sql
+from neurolake.identifiers import fold, folded_sql
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
 from neurolake.sql.text import RESERVED_SCHEMA, Name, quote
 
@@ -104,7 +105,9 @@ class Browser:
         sql = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND schema_name <> ? AND NOT internal"
         names = {row[0] for row in self._rows(sql)} | {"main", RESERVED_SCHEMA}
         if self._governed:
-            return sorted({"main", RESERVED_SCHEMA} | {schema for schema, _ in self._seen()})
+            may = self._engine.access.may
+            made = {name for name in names if may(self._session.principal, "create", Object("schema", fold(name)))}
+            return sorted({"main", RESERVED_SCHEMA} | made | {schema for schema, _ in self._seen()})
         return sorted(names | {source.name.schema for source in self._engine.catalog.sources.values()})
 
     def relations(self) -> list[tuple[str, str, str]]:

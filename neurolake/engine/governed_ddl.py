@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from neurolake import errors
+from neurolake._duckdb import CATALOG
 from neurolake.activity import Activity
 from neurolake.engine import gating, governed, governed_views, planning
 from neurolake.governance import gate
-from neurolake.governance.objects import Object
+from neurolake.governance.objects import LAKE, Object
 from neurolake.governance.ruling import Ruling
 from neurolake.governance.views import RESERVED
 from neurolake.identifiers import fold
@@ -42,17 +43,23 @@ _KEY = re.compile(
     rf"\s*(?P<kind>PRIMARY\s+KEY|UNIQUE)\s*\(\s*(?P<columns>{NAME}(?:\s*,\s*{NAME})*)\s*\)\s*\Z", re.IGNORECASE
 )
 _PART = re.compile(r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|\([^()]*\)|[^,'"()])+""")
+_NO_SCHEMAS = (RESERVED_SCHEMA, OUTBOX_SCHEMA, "temp", "information_schema", "pg_catalog")
+"""In which nobody makes a table."""
 _KEPT = "Use the engine's own types, [NOT] NULL, UNIQUE, PRIMARY KEY and constants as DEFAULT: see docs/security.md."
 _CREATE_VIEW = re.compile(
     rf"{_MAKE_VIEW}\s*(?P<aliases>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\)\s*)?\bAS\b(?P<query>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _DROP = re.compile(rf"\s*DROP\s+(?P<kind>TABLE|VIEW)\s+(?P<exists>IF\s+EXISTS\s+)?(?P<name>{FULL})\s*\Z", re.IGNORECASE)
+_SCHEMA = re.compile(
+    rf"\s*(?P<verb>CREATE|DROP)\s+SCHEMA\s+(?P<unless>IF\s+(?:NOT\s+)?EXISTS\s+)?(?P<name>{FULL})(?:\s+RESTRICT)?\s*\Z",
+    re.IGNORECASE,
+)
 _TYPE = re.compile(r"CAST\(NULL AS (.*)\)\Z", re.DOTALL)
 
 
 def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
-    """CREATE TABLE, with a query or with columns, CREATE VIEW, DROP of either, and ALTER TABLE.
+    """CREATE TABLE, with a query or with columns, CREATE VIEW, CREATE SCHEMA, DROP of each, and ALTER TABLE.
 
     Raises:
         AccessDenied: the role may not, or the statement is another.
@@ -64,6 +71,8 @@ def define(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return governed_alter.define(engine, draft, activity)
     if (match := _DROP.match(draft.text)) is not None:
         return _drop(engine, draft, activity, match)
+    if (match := _SCHEMA.match(draft.text)) is not None:
+        return _schema(engine, draft, activity, match)
     patterns = (_CREATE_AS, _CREATE, _CREATE_VIEW)
     match = next((found for pattern in patterns if (found := pattern.match(draft.text)) is not None), None)
     if match is None:
@@ -132,7 +141,7 @@ def lake_name(parts: list[str], session: Session) -> Name:
     if len(parts) > 2:
         raise gate.denied("a table outside the lake", code="statement_denied")
     name = Name(parts[0] if len(parts) == 2 else session.schema, parts[-1])
-    if fold(name.schema) in (RESERVED_SCHEMA, OUTBOX_SCHEMA, "temp", "information_schema", "pg_catalog"):
+    if fold(name.schema) in _NO_SCHEMAS:
         raise errors.InvalidRequest(
             f"No table can be made in the schema {name.schema}.", code="reserved_name", next_step="Choose another."
         )
@@ -143,13 +152,17 @@ def _columns(engine: Engine, text: str) -> str:
     """The columns of a CREATE TABLE: names, the engine's own types, constants, and plain constraints."""
     parts = _PART.findall(text)
     if ",".join(parts) != text:
-        raise gate.denied("this form of a column", code="statement_denied", next_step=_KEPT)
+        raise _odd_column()
     try:
         return ", ".join(_column(engine, part) for part in parts)
     except errors.InvalidRequest as problem:
         if problem.code != "syntax":
             raise
-        raise gate.denied("this form of a column", code="statement_denied", next_step=_KEPT) from None
+        raise _odd_column() from None
+
+
+def _odd_column() -> errors.AccessDenied:
+    return gate.denied("this form of a column", code="statement_denied", next_step=_KEPT)
 
 
 def _column(engine: Engine, text: str) -> str:
@@ -158,7 +171,7 @@ def _column(engine: Engine, text: str) -> str:
         return f"{' '.join(key['kind'].upper().split())} ({', '.join(names)})"
     match = _COLUMN.match(text)
     if match is None:
-        raise gate.denied("this form of a column", code="statement_denied", next_step=_KEPT)
+        raise _odd_column()
     (name,) = split_identifier(match["name"])
     default = f"DEFAULT {constant(engine, match['default'])}" if match["default"] else ""
     plain = " ".join(f"{match['before']} {match['after']}".upper().split())
@@ -189,7 +202,7 @@ def column_type(engine: Engine, text: str) -> str:
     node, printed = expression(engine, f"CAST(NULL AS {text}\n)")
     kind = _TYPE.match(printed)
     if kind is None or node["class"] != "CAST":
-        raise gate.denied("this form of a column", code="statement_denied", next_step=_KEPT)
+        raise _odd_column()
     return kind[1]
 
 
@@ -240,10 +253,34 @@ def _drop(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str])
     return planning.described(draft, planning.bound(draft, activity))
 
 
+def _schema(engine: Engine, draft: Plan, activity: Activity, match: re.Match[str]) -> Plan:
+    """CREATE SCHEMA, and DROP SCHEMA of one that is empty: what is in it need not be the role's to drop."""
+    parts, principal = split_identifier(match["name"]), draft.request.principal
+    if len(parts) == 2 and fold(parts[0]) == fold(CATALOG):
+        parts = parts[1:]
+    if len(parts) > 1:
+        raise gate.denied("a schema outside the lake", code="statement_denied")
+    if fold(parts[0]) in _NO_SCHEMAS:
+        raise errors.InvalidRequest(
+            f"The schema {parts[0]} is the system's own.", code="reserved_name", next_step="Choose another."
+        )
+    if match["verb"].upper() == "CREATE":
+        planning.refuse_mount(parts[0])
+    if not engine.access.may(principal, "create", LAKE):
+        raise _missing("create", "the lake", principal.role)
+    text = f"{match['verb']} SCHEMA {match['unless'] or ''}{CATALOG}.{quote(parts[0])}"
+    draft = evolve(draft, text=text, ruling=Ruling(engine.access.version, {}))
+    return planning.described(draft, planning.bound(draft, activity))
+
+
 def no_privilege(privilege: str, name: Name, role: str) -> errors.AccessDenied:
     """The answer to a write that the role may not do, whether there is such a table or not."""
+    return _missing(privilege, str(name), role).on(name)
+
+
+def _missing(privilege: str, on: str, role: str) -> errors.AccessDenied:
     return errors.AccessDenied(
-        f"The role {role or '(none)'} does not have the privilege {privilege} on {name}.",
+        f"The role {role or '(none)'} does not have the privilege {privilege} on {on}.",
         code="privilege_missing",
         next_step=f"Ask an administrator: CALL neurolake.grant('{privilege}', …).",
-    ).on(name)
+    )

@@ -11,6 +11,7 @@ import pyarrow as pa
 from neurolake import errors, observe
 from neurolake._duckdb import CATALOG, Binding, Cursor, Parsed
 from neurolake.activity import Activity
+from neurolake.backup.definitions import MOUNT_PREFIX
 from neurolake.engine.resolving import resolve
 from neurolake.identifiers import fold
 from neurolake.outbox import SCHEMA as OUTBOX_SCHEMA
@@ -100,7 +101,7 @@ def bind(engine: Engine, draft: Plan, activity: Activity) -> Plan:
         return _bind_call(engine, draft)
     if kind is Kind.EXPLAIN:
         return _bind_explain(engine, draft, activity)
-    if CATALOG in fold(draft.text):
+    if CATALOG in fold(draft.text) or MOUNT_PREFIX in draft.text:
         _refuse_reserved(draft)
     asked = evolve(draft, home=_belongs_home(draft))
     draft = resolve(engine, asked, activity)
@@ -296,9 +297,25 @@ def _refuse_reserved(draft: Plan) -> None:
     elif draft.verb == "CREATE":
         made = statements.made_of(text) in ("SCHEMA", "DATABASE")
         refused |= target[-1:] in [(name,) for name in _TAKEN] if made else target[-2:-1] == (RESERVED_SCHEMA,)
+        if made and MOUNT_PREFIX in text:
+            refuse_mount((statements.target_of(text) or ("",))[-1])
     if refused:
         raise errors.InvalidRequest(
             "The name neurolake is the system's own.", code="reserved_name", next_step="Choose another name."
+        )
+
+
+def refuse_mount(schema: str) -> None:
+    """Refuse a schema whose name says that a snapshot is mounted there: no backup takes such a one along.
+
+    Raises:
+        InvalidRequest: `reserved_name`.
+    """
+    if schema.startswith(MOUNT_PREFIX):
+        raise errors.InvalidRequest(
+            f"Schemas that begin with {MOUNT_PREFIX} are those of mounted snapshots, which no backup takes along.",
+            code="reserved_name",
+            next_step="Choose another name.",
         )
 
 

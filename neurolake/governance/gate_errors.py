@@ -57,6 +57,8 @@ def told(problem: errors.NeuroLakeError, text: str) -> errors.NeuroLakeError:
                 "The engine met an error.", next_step="An administrator finds it under the query id."
             )
         )
+    if problem.code == "dependency":
+        meant = "Something else depends on what the statement would remove or change"
     about = _constraint(problem.message, text) if kind is errors.ConstraintViolated else None
     if kind in _ABOUT_NAMES:
         about = _named(problem.message, text)

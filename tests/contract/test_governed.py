@@ -554,12 +554,53 @@ class TestWriting:
             owner(service.engine)("CALL neurolake.set_pii('lab.fresh', null, 'confirmed')")
             assert writer("SELECT id, t FROM lab.fresh") == [(1, "a")]
             assert code_of(writer, "CREATE TABLE elsewhere AS SELECT 1 AS a") == "privilege_missing"
-            for odd in ("CREATE SCHEMA own", "DROP SCHEMA lab CASCADE", "CREATE TABLE lab.t (a INTEGER CHECK (a > 0))",
+            for odd in ("DROP SCHEMA lab CASCADE", "CREATE TABLE lab.t (a INTEGER CHECK (a > 0))",
                         "CREATE TABLE lab.t (a INTEGER REFERENCES orders (id))",
                         "CREATE TABLE lab.t (a INTEGER, CHECK (a > 0))"):  # fmt: skip
                 assert code_of(writer, odd) == "statement_denied", odd
             assert code_of(writer, "DROP TABLE people") == "privilege_missing"
             writer("DROP TABLE lab.fresh")
+
+    def test_schemas_are_made_and_dropped_by_who_may_anywhere(self, service: Service) -> None:
+        def shown(run: Run) -> set[object]:
+            return {name for (name,) in run("SELECT schema_name FROM information_schema.schemata")}
+
+        admin = owner(service.engine)
+        with driver(service) as writer:
+            writer("SET ROLE writer")  # which may make tables in lab
+            assert shown(writer) == {"main", "neurolake", "lab"}
+            for denied in ("CREATE SCHEMA own", "CREATE SCHEMA lab", "DROP SCHEMA lab", "DROP SCHEMA nowhere"):
+                assert code_of(writer, denied) == "privilege_missing", denied
+            admin("CALL neurolake.grant('create', 'lake', 'writer')")
+            writer('CREATE SCHEMA "own one"')
+            assert code_of(writer, 'CREATE SCHEMA lake."OWN one"') == "already_exists"
+            writer('CREATE SCHEMA IF NOT EXISTS "own one"')
+            assert "own one" in shown(writer)
+            writer('CREATE TABLE "own one".t AS SELECT 1 AS i')
+            assert code_of(writer, 'DROP SCHEMA "own one"') == "dependency"
+            assert code_of(writer, 'DROP SCHEMA "own one" CASCADE') == "statement_denied"
+            writer('DROP TABLE "own one".t')
+            admin("""CALL neurolake.grant('read', 'schema:"own one"', 'analyst')""")
+            writer('DROP SCHEMA "own one" RESTRICT')
+            assert admin("SELECT count(*) FROM neurolake.grants WHERE object LIKE '%own one%'") == [(0,)]
+            assert code_of(writer, 'DROP SCHEMA "own one"') == "not_found"
+            writer('DROP SCHEMA IF EXISTS "own one"')
+            for system in ("neurolake", "__neurolake", "pg_catalog", "temp", "information_schema", "snapshot_x"):
+                assert code_of(writer, f"CREATE SCHEMA {system}") == "reserved_name", system
+            for odd in ("CREATE OR REPLACE SCHEMA lab", "CREATE SCHEMA elsewhere.s", "DROP SCHEMA temp.main"):
+                assert code_of(writer, odd) == "statement_denied", odd
+            assert code_of(writer, "DROP SCHEMA main") == "not_found"
+
+    def test_what_fills_a_schema_is_not_named_to_who_drops_it(self, service: Service) -> None:
+        admin = owner(service.engine)
+        admin("CALL neurolake.grant('create', 'lake', 'writer')")
+        admin("CREATE SCHEMA closed")
+        admin("CREATE TABLE closed.merger_with_acme AS SELECT 1 AS i")
+        with driver(service) as writer:
+            writer("SET ROLE writer")
+            with pytest.raises(Exception, match="Something else depends on") as caught:
+                writer("DROP SCHEMA closed")
+            assert "acme" not in str(caught.value)
 
     def test_tables_with_defaults_and_keys(self, service: Service) -> None:
         with driver(service) as writer:

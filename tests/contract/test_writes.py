@@ -114,7 +114,8 @@ class TestDdl:
 
     @pytest.mark.parametrize(
         "sql",
-        ["CREATE SCHEMA neurolake", 'CREATE SCHEMA "NeuroLake"', "CREATE TABLE neurolake.t (a INT)",
+        ["CREATE SCHEMA snapshot_x", 'CREATE SCHEMA lake."snapshot_"', "CREATE SCHEMA neurolake",
+         'CREATE SCHEMA "NeuroLake"', "CREATE TABLE neurolake.t (a INT)",
          "CREATE VIEW lake.neurolake.v AS SELECT 1", "ATTACH ':memory:' AS neurolake", "ATTACH ':memory:' AS lake"],
     )  # fmt: skip
     def test_the_systems_names_are_refused(self, client: Client, sql: str) -> None:
