@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from neurolake.errors import NeuroLakeError
 SALT = 7
 ROWS = 5 * PART_ROWS + 1000
 STEPS = 30
+EITHER = "UNION(n INTEGER, t VARCHAR)"
 VALUES = {
     "a": ("BIGINT", "{x}"),
     "same": ("INTEGER", "4"),
@@ -37,6 +39,13 @@ VALUES = {
     "id": ("UUID", "md5(({x})::VARCHAR)::UUID"),
     "at": ("TIMESTAMP WITH TIME ZONE", "to_timestamp(({x}))"),
     "void": ("INTEGER", "NULL"),
+    "big": ("UHUGEINT", "({x})::UHUGEINT * 100000000000000000000"),
+    "json": ("JSON", "'{{\"k\": ' || ({x}) % 5 || '}}'"),
+    "bits": ("BIT", "bitstring(bin(({x}) % 64), 70)"),
+    "clock": ("TIME WITH TIME ZONE", "TIME '00:00:00' + to_seconds(({x}) % 86400)"),
+    "map": ("MAP(VARCHAR, INTEGER)", "if(({x}) % 9 = 0, NULL, MAP {{'k' || ({x}) % 3: ({x}) % 7}})"),
+    "three": ("DOUBLE[3]", "[({x}), NULL, ({x}) / 2]"),
+    "either": (EITHER, f"if(({{x}}) % 2 = 0, ({{x}})::INTEGER::{EITHER}, ('x' || ({{x}}) % 9)::{EITHER})"),
     "span": ("INTERVAL", "to_microseconds(({x}) * ({x}))"),
 }
 SHAPES = {"shape": ("GEOMETRY", "'LINESTRING(0 0, ' || ({x}) || ' 1)'")}
@@ -80,7 +89,7 @@ class Table:
         steps: list[Callable[[], None]] = [
             self.insert, self.insert, self.update, self.update, self.update, self.scatter, self.swap, self.delete,
             self.checkpoint, self.checkpoint, self.checkpoint, self.rolled_back, self.reader, self.leave, self.reopen,
-            self.again, self.alter, self.index,
+            self.again, self.alter, self.index, self.crash, self.retype,
         ]  # fmt: skip
         self.draw.choice(steps)()
 
@@ -127,11 +136,18 @@ class Table:
             self.done.append("-- a reader leaves")
             self.readers.pop().close()
 
-    def reopen(self) -> None:
+    def reopen(self, home: Path | None = None) -> None:
         self.leave()
         self.lake.close()
+        self.home = home or self.home
         self.lake = neurolake.connect(self.home)
         self.done.append("-- opened again")
+
+    def crash(self) -> None:
+        """Go on with what a power cut would have left: the file as it was, and the log of what came after."""
+        left = self.home.with_name(f"{self.home.name}.")
+        shutil.copytree(self.home, left, ignore=shutil.ignore_patterns("run", "tmp"))
+        self.reopen(left)
 
     def again(self) -> None:
         """The same table once more: of the same rows, or in another order."""
@@ -139,6 +155,9 @@ class Table:
 
     def alter(self) -> None:
         self.do("ALTER TABLE t ADD COLUMN new INTEGER DEFAULT 3", "ALTER TABLE t DROP COLUMN new")
+
+    def retype(self) -> None:
+        self.do(f"ALTER TABLE t ALTER a TYPE BIGINT USING a + {self.draw.randrange(2)}")
 
     def index(self) -> None:
         self.do("CREATE INDEX i ON t (a)", "CHECKPOINT", "DROP INDEX i")
