@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from governed_queries import ANN, SEEN, Asked, governed, opened
+
+from property.governed_queries import ANN, SEEN, Asked, governed, opened
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from raw_flight import (
+
+from flight.protocol import messages
+from flight.protocol.actions import ACTION_TYPES
+from property.raw_flight import (
     PASSWORD,
     RPCS,
     Answer,
@@ -30,9 +33,6 @@ from raw_flight import (
     ticket,
     tickets_of,
 )
-
-from flight.protocol import messages
-from flight.protocol.actions import ACTION_TYPES
 
 GROWTH_BYTES_MAX = 96 * 1024 * 1024
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]

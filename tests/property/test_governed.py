@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from governed_queries import Asked, check, check_forms
+from property.governed_queries import Asked, check, check_forms
 
 
 def test_what_a_role_sees_is_what_it_may_see(asked: tuple[Asked, ...]) -> None:

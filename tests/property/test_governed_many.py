@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from governed_queries import Asked, check
+
+from property.governed_queries import Asked, check
 
 pytestmark = pytest.mark.slow
 
